@@ -357,7 +357,7 @@ class Executor(VoiceMethods, ScoreMethods, FlowMethods):
         if isinstance(request, Request):
             if request.flow_text is not None:
                 return self._submit_flow(request)
-            request, spoken, later = self._texts.resolve(request)
+            request, spoken, later = self._texts.resolve(request, self.voices)
         native = to_native(request, self._most_numbers, self._place)
         if later is not None:
             native.later_chunks = later.count

@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ttsrt_rt.arrays import NEEDS_FRONT_END
+from ttsrt_rt.arrays import NEEDS_FRONT_END, most_numbers
 from ttsrt_rt.errors import ConfigError, FormatError, InternalError
 from ttsrt_rt.json_text import read_json
-from ttsrt_rt.quoting import quote, show
+from ttsrt_rt.quoting import list_names, quote, show
 from ttsrt_rt.request import Request
 from ttsrt_rt.text.checks import check_text
 from ttsrt_rt.text.languages import find_language
@@ -33,6 +33,7 @@ __all__ = ["FrontEnd", "TextResolver", "open_front_end"]
 FOLDER, DESCRIPTION = "text", "front_end.json"
 FORMAT = "ttsrt.front_end"
 MAX_BYTES = 64 << 20
+_LETTERS_AN_ID = 2  # a text of more than so many characters for each id has too many ids
 _SHOWN = 20  # characters of a chunk in a message
 _OTHER_TEXTS = ("text_ids", "text_features", "encoder_output", "prompt_embeddings", "codes",
                 "samples", "mel", "text_chunks", "text_silences", "text_voices")  # fmt: skip
@@ -112,13 +113,19 @@ class TextResolver:
                 self._is_open = True
             return self._front_end
 
-    def resolve(self, request: Request) -> tuple[Request, SpokenText | None, LaterText | None]:
+    def resolve(
+        self, request: Request, voices: Callable[[], Sequence[str]]
+    ) -> tuple[Request, SpokenText | None, LaterText | None]:
         """Returns the request with ids in the place of its text, and what the text became; of a
         text that is read while it is spoken, its first sentence, and the rest.
 
+        Args:
+            request: the request.
+            voices: the names that markup may name.
+
         Raises:
             ConfigError: it has a text and ids; the engine has no front end; the text can't be
-                spoken; or it has pauses and the engine makes no sound.
+                spoken, or is too long; or it has pauses and the engine makes no sound.
         """
         request = self._with_history(request)
         if request.text is None:
@@ -129,7 +136,9 @@ class TextResolver:
         begin = time.perf_counter()
         opened = self._opened(request)
         later = self._begin(request, *opened, begin)
-        spoken = self._read(request, *opened, begin) if later is None else later.spoken
+        spoken = self._read_whole(request, *opened, begin) if later is None else later.spoken
+        if any(voice is not None for voice in spoken.voices):
+            _check_voices(opened[0], spoken, voices())
         if any(spoken.pauses) and not spoken.sample_rate:
             raise ConfigError(
                 "text: expected markup without <break>, as this engine makes no sound; build it "
@@ -222,6 +231,24 @@ class TextResolver:
         begin = time.perf_counter()
         return self._read(request, *self._opened(request), begin)
 
+    def _read_whole(
+        self, request: Request, text: str, front_end: FrontEnd, options: TextOptions, begin: float
+    ) -> SpokenText:
+        """As `_read`, of a text whose ids the array of a request can hold."""
+        most = most_numbers(self._engine.info)
+        if isinstance(text, str) and len(text) > _LETTERS_AN_ID * most:
+            raise ConfigError(
+                f"text: expected at most {_LETTERS_AN_ID * most} characters for this engine, got "
+                f"{len(text)}; speak it in parts"
+            )
+        spoken = self._read(request, text, front_end, options, begin)
+        if len(spoken.ids) > most:
+            raise ConfigError(
+                f"text: expected one of at most {most} ids for this engine, got {len(spoken.ids)} "
+                f"of its {len(text)} characters; speak it in parts"
+            )
+        return spoken
+
     def _read(
         self, request: Request, text: str, front_end: FrontEnd, options: TextOptions, begin: float
     ) -> SpokenText:
@@ -278,6 +305,18 @@ def _check_lexicon(lexicon: object, language: str, front_end: FrontEnd) -> None:
             f"text_options.lexicon: expected one of the language {language}, got xml:lang="
             f"{quote(named)}"
         )
+
+
+def _check_voices(text: str, spoken: SpokenText, names: Sequence[str]) -> None:
+    """Refuses a voice of markup that is none, and says where it stands."""
+    from ttsrt_rt.text.ssml import parse_ssml
+
+    def check(name: str) -> None:
+        voice = _voice_of(name)
+        if not (voice < len(names) if isinstance(voice, int) else voice in names):
+            raise ConfigError(f"expected one of {list_names(names)}, or an index, got {show(name)}")
+
+    parse_ssml(text, language=spoken.language, check_voice=check, where="text")
 
 
 def _check_chunks(spoken: SpokenText, most: int) -> None:

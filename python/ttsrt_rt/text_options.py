@@ -47,6 +47,9 @@ class TextOptions:
             for numbers, dates, currencies and so on by nemo_text_processing.
         markup: "ssml" for a text with the tags of docs/say.md, "none" for a plain one.
         lexicon: Pronunciations of words, which come before the model's own dictionary.
+
+    Raises:
+        ConfigError: A value is of another kind; the message names the field.
     """
 
     strict: bool = False
@@ -57,6 +60,9 @@ class TextOptions:
     normalize: Normalize = "off"
     markup: Markup = "none"
     lexicon: Lexicon | Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        check_text_options(self)
 
 
 _WORDS = {"split": TextSplit, "short_text": ShortText, "normalize": Normalize, "markup": Markup}

@@ -184,6 +184,18 @@ def test_options(executor: rt.Executor) -> None:
     assert said(executor, spoken) == "\u02c8G\u0259D<eos>"
 
 
+def test_texts_that_are_too_long(executor: rt.Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ttsrt_rt.front_end.most_numbers", lambda info: 40)
+    whole = rt.TextOptions(split="sentences")
+    with pytest.raises(
+        rt.ConfigError, match=r"text: expected one of at most 40 ids .*, got 4\d of"
+    ):
+        executor.generate(text="Hello. " * 6, text_options=whole, voice=0)
+    monkeypatch.setattr("ttsrt_rt.front_end.TextResolver._read", None)  # it isn't read
+    with pytest.raises(rt.ConfigError, match=r"text: expected at most 80 characters .* got 84;"):
+        executor.generate(text="Hello. " * 12, voice=0)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -196,6 +208,7 @@ def test_options(executor: rt.Executor) -> None:
 def test_wrong_options(executor: rt.Executor, options: dict[str, object], message: str) -> None:
     with pytest.raises(rt.ConfigError, match=message):
         made = rt.TextOptions(**options)  # type: ignore[arg-type]
+        assert "lexicon" in options  # others are refused at once
         executor.generate(text="Hello.", text_options=made, voice=0)
     with pytest.raises(rt.ConfigError, match="text_options: expected TextOptions, got"):
         executor.generate(text="Hello.", text_options={"split": "auto"}, voice=0)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttsrt_rt.errors import ConfigError
-from ttsrt_rt.quoting import shorten
+from ttsrt_rt.quoting import shorten, show
 from ttsrt_rt.spoken import SpokenText
 from ttsrt_rt.text.tokens import Span, TextTokens
 
@@ -108,7 +108,10 @@ class Chunks:
         if not self._ids:
             told = self._told_drops()
             more = f"; {language} has none for {told}" if told else ""
-            raise ConfigError(f"text has no speakable symbol{more}")
+            raise ConfigError(
+                f"text: expected one that can be spoken, got {show(text)}: text has no speakable "
+                f"symbol{more}"
+            )
         return SpokenText(
             text=text,
             ids=np.concatenate(self._ids),

@@ -104,7 +104,13 @@ class MagpieFrontEnd:
             return reading.spoken()
         found = self._resolve(language)
         spoken_in = found.language or found.tokenizer
-        prepared = prepare(check_text(text, "text"), spoken_in, options, self._core.resolve)
+        prepared = prepare(
+            check_text(text, "text"),
+            spoken_in,
+            options,
+            self._core.resolve,
+            lambda symbols, named: self._check_phonemes(symbols, named or spoken_in),
+        )
         if language is None and prepared.language:
             found = self._core.resolve(prepared.language)
         tokenizer, spoken_in = found.tokenizer, found.language or found.tokenizer
@@ -181,6 +187,12 @@ class MagpieFrontEnd:
             passage.parts, lambda language: self._core.resolve(language).tokenizer == tokenizer
         )
         return replace(passage, parts=parts)
+
+    def _check_phonemes(self, symbols: str, language: str) -> None:
+        """Raises ConfigError for a pronunciation that a language can't speak."""
+        part = Part(Traced(symbols), is_phonemes=True)
+        tokenizer = self._core.resolve(language).tokenizer
+        self._encode([part], tokenizer, TextOptions(), ())
 
     def _tokenizer_of(self, part: Part, tokenizer: str) -> str:
         return self._core.resolve(part.language).tokenizer if part.language else tokenizer

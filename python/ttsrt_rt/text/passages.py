@@ -88,6 +88,7 @@ def prepare(
     language: str,
     options: TextOptions,
     check_language: Callable[[str], object] | None = None,
+    check_phonemes: Callable[[str, str], object] | None = None,
 ) -> Prepared:
     """Prepares a text.
 
@@ -96,13 +97,14 @@ def prepare(
         language: that is spoken.
         options: of the request.
         check_language: raises ConfigError for a language of markup that is not known.
+        check_phonemes: the same for a pronunciation and its language, "" for that which is spoken.
 
     Raises:
         ConfigError: the markup is damaged, or a normalizer is missing, refuses the language or
             takes too long.
     """
     if options.markup == "ssml":
-        return _marked_up(text, language, options, check_language)
+        return _marked_up(text, language, options, check_language, check_phonemes)
     is_normalized = options.normalize != "off"
     said = normalized(text, language, options) if is_normalized else text
     traced = ended(Traced(said), language) if options.terminal_punctuation else Traced(said)
@@ -114,6 +116,7 @@ def _marked_up(
     language: str,
     options: TextOptions,
     check_language: Callable[[str], object] | None,
+    check_phonemes: Callable[[str, str], object] | None,
 ) -> Prepared:
     from ttsrt_rt.text.ssml import parse_ssml
 
@@ -122,7 +125,13 @@ def _marked_up(
             "text_options.normalize: expected off with markup, where <say-as> says what becomes "
             f"words, got {options.normalize}"
         )
-    speech = parse_ssml(text, language=language, check_language=check_language, where="text")
+    speech = parse_ssml(
+        text,
+        language=language,
+        check_language=check_language,
+        check_phonemes=check_phonemes,
+        where="text",
+    )
     passages = tuple(
         Passage(
             tuple(

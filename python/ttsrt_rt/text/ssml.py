@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -65,6 +66,8 @@ def parse_ssml(
     takes_phonemes: bool = True,
     takes_rate: bool = False,
     check_language: Callable[[str], object] | None = None,
+    check_voice: Callable[[str], object] | None = None,
+    check_phonemes: Callable[[str, str], object] | None = None,
     where: str = "ssml",
 ) -> Speech:
     """Returns what a text in SSML says.
@@ -75,6 +78,8 @@ def parse_ssml(
         takes_phonemes: Whether the model reads phonemes; it refuses them otherwise.
         takes_rate: Whether the model has a rate of speech.
         check_language: Raises ConfigError for a language that is not known.
+        check_voice: The same for the name of a voice.
+        check_phonemes: The same for a pronunciation and its language, "" for that of the request.
         where: The name of the text in errors.
 
     Raises:
@@ -83,8 +88,9 @@ def parse_ssml(
     """
     if not isinstance(text, str):
         raise ConfigError(f"{where}: expected text, got {type(text).__name__}")
-    source = XmlSource(text, where)
-    reader = _Reader(source, language, takes_phonemes, takes_rate, check_language)
+    source = XmlSource(text, where, allows_comments=True, root="speak")
+    checks = _Checks(check_language, check_voice, check_phonemes)
+    reader = _Reader(source, language, takes_phonemes, takes_rate, checks)
     for token in tokens_of(source):
         if isinstance(token, Characters):
             reader.characters(token)
@@ -93,6 +99,15 @@ def parse_ssml(
         else:
             reader.open(token)
     return reader.finish()
+
+
+@dataclass(frozen=True)
+class _Checks:
+    """What raises ConfigError for values that are not known; None for what takes all of them."""
+
+    language: Callable[[str], object] | None
+    voice: Callable[[str], object] | None
+    phonemes: Callable[[str, str], object] | None
 
 
 class _Reader:
@@ -104,13 +119,13 @@ class _Reader:
         language: str,
         takes_phonemes: bool,
         takes_rate: bool,
-        check_language: Callable[[str], object] | None,
+        checks: _Checks,
     ) -> None:
         self._source = source
         self._language = language
         self._takes_phonemes = takes_phonemes
         self._takes_rate = takes_rate
-        self._check_language = check_language
+        self._checks = checks
         self._root_language = ""
         self._open: list[_Element] = []
         self._held: Characters | None = None  # of the leaf that is open
@@ -133,7 +148,7 @@ class _Reader:
         if element.tag.name in LEAVES:
             if element.tag.name == "break" and found.text.strip(BLANKS):
                 raise self._source.error(found.at, "<break/> without text", quote(found.text[:20]))
-            self._held = found
+            self._held = found if self._held is None else _joined(self._held, found)
             return
         spans = [(origin, _end(found, index)) for index, origin in enumerate(found.origins)]
         self._speech.add_text(found.text, spans, element.style)
@@ -175,21 +190,32 @@ class _Reader:
         if needed is not None and not tag.attributes.get(needed, "").strip():
             raise source.error(tag.at, f'{needed}="..." in <{tag.name}>', "none")
 
+    @contextmanager
+    def _placed(self, tag: Tag, attribute: str) -> Iterator[None]:
+        """Says where a tag is whose attribute has a value that is not known."""
+        try:
+            yield
+        except ConfigError as error:
+            place = self._source.place(tag.at)
+            raise ConfigError(f"{place}: {attribute}{error}") from error
+
     def _apply_language(self, tag: Tag, style: Style) -> Style:
         language = tag.attributes.get("xml:lang", "").strip()
         if not language:
             return style
-        if self._check_language is not None:
-            try:
-                self._check_language(language)
-            except ConfigError as error:
-                raise ConfigError(f"{self._source.place(tag.at)}: xml:lang: {error}") from error
+        with self._placed(tag, "xml:lang: "):
+            if self._checks.language is not None:
+                self._checks.language(language)
         if tag.name == "speak":
             self._root_language = language
         return style.replace(language=language)
 
     def _apply_voice(self, tag: Tag, style: Style) -> Style:
-        return style.replace(voice=tag.attributes["name"].strip())
+        name = tag.attributes["name"].strip()
+        with self._placed(tag, "name: "):
+            if self._checks.voice is not None:
+                self._checks.voice(name)
+        return style.replace(voice=name)
 
     def _apply_prosody(self, tag: Tag, style: Style) -> Style:
         if not self._takes_rate:
@@ -222,6 +248,9 @@ class _Reader:
     def _finish_phoneme(self, element: _Element, held: Characters | None) -> None:
         ph = unicodedata.normalize("NFC", element.tag.attributes["ph"])
         symbols = "".join(letter for letter in ph if not letter.isspace())
+        with self._placed(element.tag, "ph: "):
+            if self._checks.phonemes is not None:
+                self._checks.phonemes(symbols, element.style.language)
         shown, span = _inside(element.tag, held)
         self._speech.add_phonemes(symbols, shown or symbols, span, element.style)
 
@@ -238,10 +267,8 @@ class _Reader:
             raise self._source.error(element.tag.at, f"interpret-as among {known}", quote(kind))
         if not shown:
             raise self._source.error(element.tag.at, "text in <say-as>", "none")
-        try:
+        with self._placed(element.tag, ""):  # whose message says its element
             said = spoken_as(kind, shown, element.style.language or self._language)
-        except ConfigError as error:
-            raise ConfigError(f"{self._source.place(element.tag.at)}: {error}") from error
         self._speech.add_text(said, [span] * len(said), element.style)
 
     _APPLY: ClassVar[dict[str, Callable[[_Reader, Tag, Style], Style]]] = {
@@ -261,6 +288,13 @@ class _Reader:
 def _end(found: Characters, index: int) -> int:
     """Where a character ends in the source: an entity is longer than one."""
     return found.origins[index + 1] if index + 1 < len(found.origins) else found.end
+
+
+def _joined(first: Characters, second: Characters) -> Characters:
+    """Characters around a comment, as one."""
+    return Characters(
+        first.text + second.text, first.at, second.end, [*first.origins, *second.origins]
+    )
 
 
 def _inside(tag: Tag, held: Characters | None) -> tuple[str, Span]:

@@ -108,7 +108,10 @@ class T3Tokenizer:
         """
         check_text(text, "text", MAX_TEXT)
         if not text.strip():
-            raise ConfigError("text has no speakable symbol")
+            raise ConfigError(
+                f"text: expected one that can be spoken, got {show(text)}: text has no speakable "
+                "symbol"
+            )
         return self._encode(clean_traced(Traced(text), self.variant), framed=True)
 
     def _encode(self, text: Traced, *, framed: bool) -> TextTokens:

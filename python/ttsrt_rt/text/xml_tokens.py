@@ -42,11 +42,13 @@ class XmlSource:
         text: The whole text.
         where: "ssml", or the name of a file.
         allows_comments: Whether `<!-- -->` may stand in it.
+        root: The element that is around all, for errors; "" for any.
     """
 
     text: str
     where: str
     allows_comments: bool = False
+    root: str = ""
 
     def error(self, at: int, expected: str, got: str) -> ConfigError:
         """An error at a place of the text, in code points."""
@@ -110,14 +112,14 @@ def tokens_of(source: XmlSource) -> Iterator[Tag | Characters]:
     text = source.text
     open_tags: list[Tag] = []
     at = _behind_declaration(source)
-    num_tags, has_root = 0, False
+    num_tags, root = 0, ""
     while at < len(text):
         if text[at] != "<":
             found = _characters(source, at)
             if open_tags:
                 yield found
             elif found.text.strip(" \t\r\n"):
-                raise source.error(at, "a tag", source.near(at))
+                raise source.error(at, _outside(source, root), source.near(at))
             at = found.end
             continue
         if text.startswith("<!--", at) and source.allows_comments:
@@ -130,10 +132,10 @@ def tokens_of(source: XmlSource) -> Iterator[Tag | Characters]:
             tag = _close(source, at, open_tags)
             yield tag
         else:
-            if has_root and not open_tags:
-                raise source.error(at, "the end behind the first element", source.near(at))
+            if root and not open_tags:
+                raise source.error(at, _outside(source, root), source.near(at))
             tag, is_empty = _open(source, at)
-            has_root = True
+            root = root or tag.name
             if len(open_tags) == MAX_DEPTH:
                 raise source.error(at, f"elements at most {MAX_DEPTH} deep", "deeper ones")
             yield tag
@@ -146,8 +148,15 @@ def tokens_of(source: XmlSource) -> Iterator[Tag | Characters]:
         raise source.error(
             open_tags[-1].at, f"</{open_tags[-1].name}> for this element", "the end of the text"
         )
-    if not has_root:
+    if not root:
         raise source.error(0, "an element", "none")
+
+
+def _outside(source: XmlSource, root: str) -> str:
+    """What is expected outside of all elements: in front of the root, or behind it."""
+    if root:
+        return f"nothing behind </{root}>"
+    return f"<{source.root}> around the whole" if source.root else "a tag"
 
 
 def _check_text(source: XmlSource) -> None:

@@ -37,7 +37,7 @@ def test_tokenizers_with_their_own_end_and_without_places() -> None:
 
 
 def test_what_can_not_be_spoken() -> None:
-    with pytest.raises(ConfigError, match=r"^text has no speakable symbol$"):
+    with pytest.raises(ConfigError, match=r"^text: expected .*: text has no speakable symbol$"):
         Chunks(9).spoken("", "en")
     chunks = Chunks(9)
     chunks.add(TextTokens([], [], {"?": 1}), 1)

@@ -33,6 +33,29 @@ def test_text_entities_and_white_space() -> None:
     assert len(speech.origins) == len(speech.text)
 
 
+def test_comments_are_skipped() -> None:
+    said = '<sub alias="x"><!-- a -->b</sub>'
+    assert parse(f"<!-- a -->Hel<!-- <b> -->lo <!---->{said}").text == "Hello x"
+    digits = '<say-as interpret-as="characters">1<!-- - -->2</say-as>'
+    assert parse(digits).text == parse(digits.replace("<!-- - -->", "")).text
+    with pytest.raises(ConfigError, match="ssml: line 1, column 9: expected a comment that ends"):
+        parse("a<!-- b -- c -->")
+
+
+def test_values_that_checks_refuse_have_a_place() -> None:
+    def refuse(*values: str) -> None:
+        raise ConfigError(f"no {values[0]}")
+
+    for check, inside, told in (
+        ("check_voice", "a\n<voice name='b'>c</voice>", "line 2, column 1: name: no b"),
+        ("check_language", "a <lang xml:lang='xx'>c</lang>", "line 1, column 10: xml:lang: no xx"),
+        ("check_phonemes", "<phoneme ph='\u03a9'>c</phoneme>", "line 1, column 8: ph: no \u03a9"),
+    ):
+        assert parse(inside).chunks
+        with pytest.raises(ConfigError, match=f"^ssml: {told}$"):
+            parse(inside, **{check: refuse})
+
+
 def test_paragraphs_separate_words() -> None:
     assert parse("<p>One.</p><p><s>Two.</s><s>Three.</s></p>four").text == "One. Two. Three. four"
 
