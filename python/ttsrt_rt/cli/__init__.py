@@ -116,7 +116,9 @@ def _main(arguments: list[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="ttsrt", description="A runtime for speech-generation transformers.")
+    parser = Parser(
+        prog="ttsrt", description="A runtime for speech models and small language models."
+    )
     parser.add_argument("--version", action="version", version=f"ttsrt {__version__}")
     parser.add_argument("--verbose", action="store_true", help="log what is chosen and why")
     commands: argparse._SubParsersAction[Parser] = parser.add_subparsers(

@@ -52,7 +52,13 @@ def add_crowd(commands: Subparsers) -> None:
     parser.add_argument("--size", choices=_SIZES, help="use a random engine of full size")
     parser.add_argument("--dtype", default="bfloat16", help="of --size; default: %(default)s")
     parser.add_argument("--folder", help="keeps checkpoint and engine of --size here")
-    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
+    parser.add_argument(
+        "--concurrency",
+        type=int,
+        nargs="+",
+        default=[1, 2, 4, 8, 16, 32],
+        help="requests at a time, measured one after the other; default: %(default)s",
+    )
     parser.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
     add_shape_flags(parser, frames=128)
     add_executor_flags(parser)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +18,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["load_array"]
+__all__ = ["load_array", "told_of"]
 
 MAX_JSON_BYTES = 32 << 20
 MAX_JSON_VALUES = 1_000_000
+
+
+@contextmanager
+def told_of(flag: str) -> Iterator[None]:
+    """Names the flag in front of what is wrong with its file.
+
+    Raises:
+        ConfigError, FormatError: The block raised one.
+    """
+    try:
+        yield
+    except (ConfigError, FormatError) as error:
+        raise type(error)(f"{flag}: {error}") from error
 
 
 def load_array(text: str) -> NDArray[np.generic]:

@@ -75,6 +75,11 @@ class Parser(argparse.ArgumentParser):
         unknown = re.search(r"unrecognized arguments: (--\w+)", message)
         near = difflib.get_close_matches(unknown[1], self.flags(), 1) if unknown else []
         hint = f"ttsrt: hint: {self.prog} --help lists what it takes"
+        takes_text = any(each.dest == "text" and not each.option_strings for each in self._actions)
+        if takes_text and re.search(
+            r"ignored explicit argument|unrecognized arguments: -", message
+        ):
+            hint += "; a text that begins with - stands behind --"
         return f"{hint}; is {near[0]} meant?" if near else hint
 
 

@@ -35,7 +35,9 @@ def add_parser(commands: Subparsers) -> None:
         description="Texts are greedy. Teacher-forced figures are of the reference's own texts. "
         "Exit code 1 if a perplexity grows beyond its gate.",
     )
-    parser.add_argument("--engine_dirs", nargs="+", required=True, metavar="DIR")
+    parser.add_argument(
+        "--engine_dirs", nargs="+", required=True, metavar="DIR", help="the engines to measure"
+    )
     parser.add_argument(
         "--reference",
         required=True,

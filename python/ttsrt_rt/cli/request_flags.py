@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ttsrt_rt.cli.files import load_array
+from ttsrt_rt.cli.files import load_array, told_of
 from ttsrt_rt.cli.parser import Parser
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.json_text import parse_json
@@ -268,7 +268,9 @@ def make_request(fields: Mapping[str, Any]) -> Request:
         if isinstance(values[name].get("lexicon"), str):
             from ttsrt_rt.text.lexicon import read_lexicon
 
-            values[name] = {**values[name], "lexicon": read_lexicon(values[name]["lexicon"])}
+            with told_of(f"{name}.lexicon"):
+                lexicon = read_lexicon(values[name]["lexicon"])
+            values[name] = {**values[name], "lexicon": lexicon}
         if isinstance(biases := values[name].get("logit_bias"), dict):
             values[name] = {**values[name], "logit_bias": _by_number(biases)}
         values[name] = _make(name, _kinds()[name], values[name])

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.cli.executor_flags import options_over
+from ttsrt_rt.cli.files import told_of
 from ttsrt_rt.cli.profile import RunProfile
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.tables import format_memory
@@ -96,7 +97,8 @@ def _config(args: argparse.Namespace) -> LlmConfigFile | None:
         return None
     from ttsrt_rt.llm.config import read_config
 
-    return read_config(args.config)
+    with told_of("--config"):
+        return read_config(args.config)
 
 
 def _opened(args: argparse.Namespace, config: LlmConfigFile | None) -> Generator | HfGenerator:
