@@ -6,13 +6,14 @@ text to sound works on this machine.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from ttsrt_rt import __version__
+from ttsrt_rt import __version__, _core
 from ttsrt_rt.build import build
 from ttsrt_rt.cache_folder import cache_folder
 from ttsrt_rt.convert import convert
@@ -26,6 +27,7 @@ _LOG = logging.getLogger(__name__)
 _SIZE = "mid"
 _SECONDS_A_WORD = 0.4
 _MAX_SECONDS = 30.0
+_MAKERS = ("demo_speech.py", "build.py", "synth", "convert")  # of this package, with the library
 
 
 def demo_speech_engine(cache_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -40,7 +42,8 @@ def demo_speech_engine(cache_dir: str | os.PathLike[str] | None = None) -> Path:
         ConfigError, CapacityError: The folder can't be written.
     """
     folder = cache_folder(cache_dir)
-    engine = folder / f"demo-speech-{_SIZE}-{__version__}"
+    stem = f"demo-speech-{_SIZE}-{__version__}"
+    engine = folder / f"{stem}-{_makers_hash(Path(__file__).parent, Path(_core.__file__))}"
     if (engine / "engine.json").is_file():
         return engine
     _LOG.info("making the demo's engine: %s", engine)
@@ -62,7 +65,25 @@ def demo_speech_engine(cache_dir: str | os.PathLike[str] | None = None) -> Path:
                 ) from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
+    for old in folder.glob(f"{stem}*"):  # of another build of this version
+        if old != engine:
+            shutil.rmtree(old, ignore_errors=True)
     return engine
+
+
+def _makers_hash(package: Path, library: Path) -> str:
+    """The hash of what makes the engine, so that one that older sources made is made anew.
+
+    Args:
+        package: The folder of this package.
+        library: The compiled module.
+    """
+    found = [package / name for name in _MAKERS]
+    files = [each for path in found for each in ([path] if path.is_file() else path.glob("*.py"))]
+    digest = hashlib.sha256()
+    for file in [*sorted(files), library]:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 def demo_seconds(text: str) -> float:

@@ -16,7 +16,7 @@ import ttsrt_rt as rt
 from tests.devices import NATIVE
 from ttsrt_rt.audio import read_audio, sample_bytes, wav_bytes, wav_head
 from ttsrt_rt.cli import main
-from ttsrt_rt.demo_speech import demo_seconds
+from ttsrt_rt.demo_speech import _makers_hash, demo_seconds
 
 from .codec_models import RATE, SAMPLES_PER_FRAME, CodecModels, make_codec_models
 from .say_commands import SECONDS, TEXT, command_of, generated, run
@@ -119,10 +119,11 @@ def test_sentences_are_spoken_as_they_come(
 ) -> None:
     out = tmp_path / "a.wav"
     given = b"Hello world. Good\nmorning! The fox\n\n"
-    done = run([*command, "-", "--stream_input", "-o", str(out)], input=given)
+    more = ["--stream_input", "-o", str(out), "--max_seconds", "9"]  # more than one may have
+    done = run([*command, "-", *more], input=given)
     assert done.returncode == 0, done.stderr
     parts = [
-        generated(models.spoken, text).audio
+        generated(models.spoken, text, max_frames=400).audio
         for text in ("Hello world.", "Good morning!", "The fox")
     ]
     assert out.read_bytes() == wav_bytes(np.concatenate([p for p in parts if p is not None]), RATE)
@@ -335,12 +336,31 @@ def test_the_demo_speaks_where_nobody_names_an_engine(
     monkeypatch.setenv("TTSRT_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("TTSRT_ENGINE", raising=False)
     out = tmp_path / "hello.wav"
+    stale = tmp_path / "cache" / f"demo-speech-mid-{rt.__version__}-0123456789ab"
+    stale.mkdir(parents=True)
+    (stale / "engine.json").write_text("{}")
     for _ in range(2):
         assert main(["say", "Hello there.", "-o", str(out)]) == 0
         told = capsys.readouterr().err
         assert "weights are random" in told
     seconds = demo_seconds("Hello there.")
     assert 0 < read_audio(out).seconds <= seconds + 0.1
-    assert [each.name for each in (tmp_path / "cache").iterdir()] == [
-        f"demo-speech-mid-{rt.__version__}"
-    ]
+    (made,) = (tmp_path / "cache").iterdir()
+    assert made.name.startswith(f"demo-speech-mid-{rt.__version__}-") and made != stale
+
+
+def test_the_demo_is_made_anew_by_other_sources(tmp_path: Path) -> None:
+    library = tmp_path / "core.so"
+    library.write_bytes(b"1")
+    (tmp_path / "synth").mkdir()
+    (tmp_path / "convert").mkdir()
+    sources = [tmp_path / name for name in ("build.py", "demo_speech.py", "synth/a.py")]
+    for file in sources:
+        file.write_text("pass")
+    first = _makers_hash(tmp_path, library)
+    assert _makers_hash(tmp_path, library) == first
+    for file in [*sources, library]:
+        before = file.read_bytes()
+        file.write_bytes(b"other")
+        assert _makers_hash(tmp_path, library) != first
+        file.write_bytes(before)

@@ -30,6 +30,13 @@ def test_a_line_of_a_table_that_is_too_long_is_one_error(
     assert found[1] == Row(3, "a", "Hello.")
 
 
+def test_errors_of_rows_say_it_once(tmp_path: Path) -> None:
+    data = b'[1]\n{"text": "\\ud800"}\n'
+    first, second = rows(tmp_path / "rows.jsonl", data)
+    assert first.error == "expected a JSON object, got a list: [1]"
+    assert second.error == "text: expected Unicode text, got a lone surrogate at 0"
+
+
 def test_a_long_line_in_quotes(tmp_path: Path) -> None:
     data = b'id,text\na,"first\n' + b"y" * (2 * MAX_LINE) + b'"\nb,Hello.\n'
     found = rows(tmp_path / "rows.csv", data)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ttsrt_rt.cli.say_texts import sentences_of
+from ttsrt_rt.cli.say_texts import sentences_of, spaced
 from ttsrt_rt.errors import ConfigError
 
 
@@ -36,6 +36,20 @@ from ttsrt_rt.errors import ConfigError
 )
 def test_sentences(given: str, sentences: list[str]) -> None:
     assert list(sentences_of(io.BytesIO(given.encode()))) == sentences
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("word\nword\n", "word word"),
+        ("a\r\nb\tc\u00a0d", "a b c d"),
+        ("One.\n\n  Two.\n", "One. Two."),
+        ("\u4f60\n\u597d\u3002\r\n\u518d\u89c1\n", "\u4f60\u597d\u3002\u518d\u89c1"),
+        ("\u4f60 \u597d\nhello\n\u518d", "\u4f60 \u597d hello \u518d"),
+    ],
+)
+def test_white_space_is_one_space(given: str, text: str) -> None:
+    assert spaced(given) == text
 
 
 def test_short_lines_without_an_end_take_linear_time() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,15 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.cli.parser import OutputKind, Parser
 from ttsrt_rt.cli.say_engine import open_executor, show_languages, show_voices, use_engine
+from ttsrt_rt.cli.say_limits import Limit, told_cut
 from ttsrt_rt.cli.say_options import check_say, request_fields
 from ttsrt_rt.cli.say_outputs import Sinks, open_sinks, write_codes, write_words
 from ttsrt_rt.cli.say_texts import texts_of
 from ttsrt_rt.cli.say_voices import voice_fields
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.types import Subparsers
+from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.quoting import quote
 
 if TYPE_CHECKING:
     from ttsrt_rt.executor import Executor
+    from ttsrt_rt.handle import Handle
+    from ttsrt_rt.request import Request
     from ttsrt_rt.result import Result
 
 __all__ = ["add_parser"]
@@ -99,7 +103,7 @@ def _add_voice_flags(parser: Parser) -> None:
     group.add_argument("--temperature", type=float, help="of the draws; 0 takes the likeliest")
     group.add_argument("--top_k", type=int, help="draws among the k likeliest; 0 for all")
     group.add_argument("--cfg_scale", type=float, help="guidance; 1 for none")
-    group.add_argument("--max_seconds", type=float, help="of sound, at most")
+    group.add_argument("--max_seconds", type=float, help="of sound in all, at most")
     group.add_argument("--device", help='"auto", "cpu", "cuda:0", "reference"')
     group.add_argument("--num_threads", type=int, help="CPU threads; 0: one per core")
 
@@ -164,14 +168,25 @@ def _run(args: argparse.Namespace) -> int:
 def _say(args: argparse.Namespace, engine: Path, is_demo: bool) -> int:
     """Speaks one text, or the sentences of standard input one after the other."""
     texts = texts_of(args)
+    said: list[Result] = []
+    is_over = False
     with ExitStack() as stack:
         executor = stack.enter_context(open_executor(args, engine))
         fields = request_fields(args, executor) | voice_fields(args, executor)
         sinks = open_sinks(args, executor.engine.info, stack)
-        said = [_speak(args, executor, fields, sinks, text, is_demo) for text in texts]
+        limit = Limit(args, executor, is_demo=is_demo)
+        for text in texts:
+            is_over = limit.is_over
+            if is_over:
+                break
+            said.append(_speak(args, executor, limit, fields, sinks, text, is_demo))
+            limit.take(said[-1])
         sinks.finish()
     write_words(args.timestamps, said)
     write_codes(args.codes, said)
+    cut = told_cut(said, limit, is_over=is_over, timestamps=args.timestamps)
+    if cut is not None:
+        tell(cut)
     _report(args, said, sinks)
     return 0
 
@@ -179,6 +194,7 @@ def _say(args: argparse.Namespace, engine: Path, is_demo: bool) -> int:
 def _speak(
     args: argparse.Namespace,
     executor: Executor,
+    limit: Limit,
     fields: dict[str, Any],
     sinks: Sinks,
     text: str,
@@ -188,18 +204,33 @@ def _speak(
     from ttsrt_rt.cli.say_options import in_seconds, request_of
 
     begin = time.perf_counter()
-    request = request_of(fields, text, executor, is_demo=is_demo, is_heard=sinks.are_heard)
+    request = request_of(
+        limit.fields(fields, text), text, executor, is_demo=is_demo, is_heard=sinks.are_heard
+    )
     with in_seconds(executor):
-        handle = executor.submit(request, return_positions=args.timestamps is not None)
+        handle = _submit(executor, request, limit)
         is_first = True
         for event in handle:
             if event.audio is None:
                 continue
             sinks.write(event.audio)
             if is_first and args.verbose:
-                tell(f"ttsrt: first sound after {time.perf_counter() - begin:.3f} s")
+                which = f" of {quote(text[:40])}" if args.stream_input else ""
+                tell(f"ttsrt: first sound{which} after {time.perf_counter() - begin:.3f} s")
             is_first = False
         return handle.result()
+
+
+def _submit(executor: Executor, request: Request, limit: Limit) -> Handle:
+    """Submits a text; of several that share a limit, with as much of it as the engine takes."""
+    try:
+        return executor.submit(request, return_positions=limit.counts_words)
+    except ConfigError as error:
+        if error.limit is None or not limit.is_shared:
+            raise
+        return executor.submit(
+            request, return_positions=limit.counts_words, max_frames=int(error.limit)
+        )
 
 
 def _report(args: argparse.Namespace, said: list[Result], sinks: Sinks) -> None:
@@ -214,4 +245,4 @@ def _report(args: argparse.Namespace, said: list[Result], sinks: Sinks) -> None:
         )
         tell(f"ttsrt: characters that were not spoken: {shown}")
     for name in sinks.files:
-        print(f"{os.path.abspath(name) if args.verbose else name}: {seconds:.2f} s")
+        print(f"{name}: {seconds:.2f} s")

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from ttsrt_rt.cli.say_options import (
 from ttsrt_rt.cli.say_outputs import format_of
 from ttsrt_rt.cli.say_pool import Outcome, Pool
 from ttsrt_rt.cli.say_rows import Row, read_rows
+from ttsrt_rt.cli.say_texts import spaced
 from ttsrt_rt.cli.say_voices import named_voice, voice_fields
 from ttsrt_rt.cli.signals import Terminated
 from ttsrt_rt.cli.streams import tell
@@ -56,12 +57,14 @@ class _Counts:
         made: Spoken now.
         kept: There already.
         failed: Their names and errors.
+        cut: Of those made now, how many a limit cut.
         seconds: Of sound that was made now.
     """
 
     made: int = 0
     kept: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    cut: int = 0
     seconds: float = 0.0
 
 
@@ -108,7 +111,7 @@ def say_batch(args: argparse.Namespace, engine: Path, *, is_demo: bool) -> int:
     except (KeyboardInterrupt, Terminated):
         tell(f"ttsrt: {counts.made} rows were spoken before the interrupt, and are kept")
         raise
-    return _report(counts, time.perf_counter() - begin)
+    return _report(counts, time.perf_counter() - begin, is_demo=is_demo)
 
 
 class _Batch:
@@ -154,6 +157,8 @@ class _Batch:
     def run(self, first: Row, rows: Iterator[Row]) -> None:
         """Speaks the rows; ends early after a failure with `--fail_fast`."""
         for row in _chained(first, rows):
+            if not self._args.ssml:
+                row = replace(row, text=spaced(row.text))
             task = self._task(row)
             if task is None:
                 if self._is_over():
@@ -230,6 +235,7 @@ class _Batch:
             )
         )
         self._counts.made += 1
+        self._counts.cut += said.finish_reason == "length"
         self._counts.seconds += said.seconds
         if self._bar.disable and not self._args.quiet:
             print(f"{path}: {said.seconds:.2f} s", flush=True)
@@ -273,11 +279,16 @@ def _write_whole(path: Path, data: bytes) -> None:
             raise
 
 
-def _report(counts: _Counts, seconds: float) -> int:
+def _report(counts: _Counts, seconds: float, *, is_demo: bool) -> int:
     tell(
         f"ttsrt: {counts.made} rows spoken, {counts.kept} there already, {len(counts.failed)} "
         f"failed; {counts.seconds:.1f} s of sound in {seconds:.1f} s"
     )
+    if counts.cut and not is_demo:
+        tell(
+            f"ttsrt: {counts.cut} rows were cut by --max_seconds or the engine's limit: those with "
+            'finish_reason "length" in manifest.jsonl'
+        )
     for name, error in counts.failed[:_LISTED]:
         tell(f"ttsrt: {name}: {error}")
     if len(counts.failed) > _LISTED:

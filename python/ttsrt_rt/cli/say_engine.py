@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.engine_cache import cached_engine
-from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 
 if TYPE_CHECKING:
     from ttsrt_rt.executor import Executor
@@ -17,6 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["VARIABLE", "open_executor", "show_languages", "show_voices", "use_engine"]
 
 VARIABLE = "TTSRT_ENGINE"
+_SPOKEN, _CODEC = "magpie", "nanocodec"  # what a text becomes sound with
+_OTHERS = {
+    "f5": ", which speaks as a reference does; use ttsrt f5",
+    "llm": ", a language model; use ttsrt run --prompt",
+    "t3": ", whose codes are no sound; use ttsrt run",
+}
+_OF_CACHE = re.compile(r"codec_dir: [^\s:]*\.work/codec")
 
 
 def use_engine(given: str | None, codec: str | None = None) -> tuple[Path, bool]:
@@ -31,15 +40,13 @@ def use_engine(given: str | None, codec: str | None = None) -> tuple[Path, bool]
         ConfigError, FormatError: It is neither.
     """
     name = given or os.environ.get(VARIABLE)
+    where = "--engine" if given else VARIABLE
     if name and (Path(name) / "engine.json").is_file():
         if codec is not None:
             raise ConfigError(f"--codec: expected a checkpoint for --engine with it, got {name}")
         return Path(name), False
     if name:
-        if codec is None and Path(name).is_dir() and not Path(name, "config.json").exists():
-            return Path(name), False  # opening it tells what it is
-        made = cached_engine(name, {"codec": codec} if codec else {})
-        return Path(made.path), False
+        return _made(where, name, codec), False
     if codec is not None:
         raise ConfigError("--codec: expected --engine with it, got none")
     from ttsrt_rt.demo_speech import demo_speech_engine
@@ -49,6 +56,56 @@ def use_engine(given: str | None, codec: str | None = None) -> tuple[Path, bool]
         "voice is noise"
     )
     return demo_speech_engine(), True
+
+
+def _made(where: str, name: str, codec: str | None) -> Path:
+    """The engine of a checkpoint and its codec. What they are is known before they are converted.
+
+    Raises:
+        ConfigError, FormatError: They are none, or of other kinds than are spoken.
+    """
+    family = _family(where, name)
+    if family != _SPOKEN:
+        raise ConfigError(
+            f"{where}: {name}: expected an engine or a checkpoint of a model that speaks, got one "
+            f"of {family}{_OTHERS.get(family, '')}"
+        )
+    if codec is None:
+        raise ConfigError(
+            f"--codec: expected the checkpoint of the codec with {name}, a checkpoint, got none"
+        )
+    of_codec = _family("--codec", codec)
+    if of_codec != _CODEC:
+        raise ConfigError(
+            f"--codec: {codec}: expected the checkpoint of a {_CODEC}, got one of {of_codec}"
+        )
+    try:
+        return Path(cached_engine(name, {"codec": codec}).path)
+    except ConfigError as error:
+        told = _OF_CACHE.sub(f"--codec: {codec}".replace("\\", r"\\"), str(error))
+        raise type(error)(told) from error
+
+
+def _family(where: str, name: str) -> str:
+    """The kind of model that a checkpoint is of, whether it is converted or not.
+
+    Raises:
+        ConfigError, FormatError: It is none.
+    """
+    from ttsrt_rt.convert.checkpoint import read_config
+    from ttsrt_rt.convert.registry import FAMILIES, find_converter
+    from ttsrt_rt.convert.sources import find_source
+
+    if not os.path.exists(name):
+        kind = "a checkpoint" if where == "--codec" else "an engine or a checkpoint"
+        raise NotFoundError(f"{where}: {name}: expected {kind}, got no file of this name")
+    with suppress(FormatError):
+        return str(read_config(name)["family"])
+    try:
+        found = find_converter(find_source(Path(name)), None)
+    except (ConfigError, FormatError) as error:
+        raise type(error)(f"{where}: {error}") from error
+    return next(family for family, (_, each) in FAMILIES.items() if each is found)
 
 
 def open_executor(args: argparse.Namespace, engine: Path, **options: Any) -> Executor:
@@ -84,15 +141,13 @@ def check_engine(engine: Any) -> None:
     Raises:
         ConfigError: It makes no sound, or is of a model that needs a reference.
     """
-    if engine.info.family == "f5":
+    family = engine.info.family
+    if family in _OTHERS or not engine.info.has_vocoder:
+        advice = "; build it with --codec_dir" if family == _SPOKEN else _OTHERS.get(family, "")
+        ends = ", which ends in codes" if family == _SPOKEN else ""
         raise ConfigError(
-            f"engine: {engine.path}: expected a model with voices, got F5-TTS, which speaks as a "
-            "reference does; use ttsrt f5"
-        )
-    if not engine.info.has_vocoder:
-        raise ConfigError(
-            f"engine: {engine.path}: expected one that makes sound, got one of "
-            f"{engine.info.family}, which ends in codes; build it with --codec_dir"
+            f"engine: {engine.path}: expected one of a model that speaks, with its codec, got one "
+            f"of {family}{ends}{advice}"
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ttsrt_rt.cli.files import told_of
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.errors import ConfigError
 
@@ -25,6 +26,7 @@ __all__ = [
     "text_options_of",
 ]
 
+_SPOKEN_ONLY = ("text", "file", "output_dir")
 _OF_REQUESTS = ("seed", "temperature", "top_k", "cfg_scale", "language")
 _OF_ONE = ("output", "stream", "play", "timestamps", "codes", "stream_input")
 _OF_MANY = ("max_in_flight", "force", "keep_going", "fail_fast", "quiet")
@@ -39,29 +41,40 @@ def check_say(args: argparse.Namespace) -> None:
     Raises:
         ConfigError: There is none, or several; or a flag has nothing to do.
     """
-    if args.list_voices or args.list_languages:
-        return
+    for name in ("list_voices", "list_languages"):
+        if getattr(args, name):
+            given = [each for each in (*_SPOKEN_ONLY, *_OF_ONE, *_OF_MANY) if getattr(args, each)]
+            if given:
+                shown = "a TEXT" if given[0] == "text" else f"--{given[0]}"
+                raise ConfigError(f"--{name}: expected it alone, as nothing is spoken; got {shown}")
+            return
+    if "-" in args.text and len(args.text) > 1:
+        raise ConfigError(
+            "say: expected - alone, for standard input, or a TEXT; got - beside other words"
+        )
     if bool(args.text) == (args.file is not None):
         got = "both" if args.text else "none"
         raise ConfigError(f"say: expected a TEXT (- for standard input) or --file, got {got}")
     if args.output_dir is not None:
         for name in _OF_ONE:
             if getattr(args, name):
-                raise ConfigError(f"--{name}: expected without --output_dir, got both")
+                raise ConfigError(f"--{name}: expected no --output_dir with it, got both")
         if args.file is None:
             raise ConfigError("--output_dir: expected --file with it, got a text")
     else:
         for name in _OF_MANY:
             if getattr(args, name):
-                raise ConfigError(f"--{name}: expected with --output_dir, got none")
+                raise ConfigError(f"--{name}: expected --output_dir with it, got none")
     if args.stream_input and args.text != ["-"]:
         raise ConfigError("--stream_input: expected - for standard input with it, got a text")
     if args.stream_input and args.ssml:
-        raise ConfigError("--stream_input: expected without --ssml, which has one end; got both")
+        raise ConfigError("--stream_input: expected no --ssml with it, which has one end; got both")
     if args.voice_description is not None and args.voice is not None:
-        raise ConfigError("--voice_description: expected without --voice, got both")
+        raise ConfigError("--voice_description: expected no --voice with it, got both")
     if args.max_seconds is not None and not 0 < args.max_seconds <= 86400:
-        raise ConfigError(f"--max_seconds: expected 0 to 86400, got {args.max_seconds}")
+        raise ConfigError(
+            f"--max_seconds: expected more than 0 and at most 86400, got {args.max_seconds:g}"
+        )
     if args.max_in_flight is not None and not 1 <= args.max_in_flight <= MAX_IN_FLIGHT:
         raise ConfigError(
             f"--max_in_flight: expected 1 to {MAX_IN_FLIGHT}, got {args.max_in_flight}"
@@ -77,11 +90,13 @@ def text_options_of(args: argparse.Namespace) -> TextOptions:
     from ttsrt_rt.text.lexicon import read_lexicon
     from ttsrt_rt.text_options import TextOptions
 
+    with told_of("--lexicon"):
+        lexicon = None if args.lexicon is None else read_lexicon(args.lexicon)
     return TextOptions(
         strict=args.strict_text,
         normalize=args.normalize or "off",
         markup="ssml" if args.ssml else "none",
-        lexicon=None if args.lexicon is None else read_lexicon(args.lexicon),
+        lexicon=lexicon,
     )
 
 
@@ -91,8 +106,9 @@ def request_fields(args: argparse.Namespace, executor: Executor) -> dict[str, An
     given["text_options"] = text_options_of(args)
     if args.max_seconds is not None:
         given["max_frames"] = frames_of(args.max_seconds, executor)
-    if args.language is None and args.verbose:
-        tell(f"ttsrt: language: {executor.default_language}, the engine's default")
+    if args.verbose:
+        default = f"{executor.default_language}, the engine's default"
+        tell(f"ttsrt: language: {default if args.language is None else args.language}")
     return given
 
 

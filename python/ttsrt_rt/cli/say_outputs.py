@@ -14,6 +14,7 @@ from ttsrt_rt.audio.files import (
     Samples,
     audio_bytes,
     check_format,
+    check_output,
     sample_bytes,
     wav_head,
 )
@@ -72,9 +73,9 @@ def format_of(args: argparse.Namespace, name: str | None) -> str:
     Raises:
         ConfigError: It is none, or needs what is not installed.
     """
-    kind = _named_format(args, name)
-    where = f"--output: {name}" if args.format is None else "--format"
-    return check_format(kind, where)
+    if args.format is None and name is not None and name != "-":
+        return check_output(name)
+    return check_format(_named_format(args, name), "--format")
 
 
 def _named_format(args: argparse.Namespace, name: str | None) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ttsrt_rt.cli.files import told_of
 from ttsrt_rt.errors import ConfigError, FormatError
 from ttsrt_rt.quoting import list_names, quote, show
 from ttsrt_rt.regular_file import open_regular
@@ -65,7 +66,9 @@ def read_rows(path: str) -> Iterator[Row]:
             f"{path}"
         )
     readers = {".txt": _plain, ".jsonl": _json_lines}
-    with open(open_regular(path), "rb") as file:
+    with told_of("--file"):
+        opened = open_regular(path)
+    with open(opened, "rb") as file:
         reader = readers.get(ending)
         rows = _table(path, ending, file) if reader is None else reader(file)
         taken: set[str] = set()
@@ -112,7 +115,8 @@ def _json_lines(file: BinaryIO) -> Iterator[Row]:
         try:
             values = read_object(line, f"line {number}")
         except (ConfigError, FormatError) as error:
-            yield Row(number, _default_id(number), error=str(error))
+            told = str(error).removeprefix(f"line {number}: ")
+            yield Row(number, _default_id(number), error=told)
             continue
         yield _row(number, values)
 
@@ -244,7 +248,8 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ConfigError("text: expected text in UTF-8, got other bytes") from error
+        got = "other bytes" if "\udc80" <= text[error.start] <= "\udcff" else "a lone surrogate"
+        raise ConfigError(f"text: expected Unicode text, got {got} at {error.start}") from error
     return {**made, "seed": _seed(values.get("seed"))}
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from ttsrt_rt.cli.files import told_of
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.text.checks import MAX_TEXT_BYTES
 
-__all__ = ["sentences_of", "texts_of"]
+__all__ = ["sentences_of", "spaced", "texts_of"]
 
 _MAX_LINE = 1 << 20
 # As cpp/src/text/split.cpp ends sentences: where white space follows, but not behind a title; or
@@ -28,7 +31,8 @@ _LONGEST_TITLE = 5  # with the space in front of it
 
 
 def texts_of(args: argparse.Namespace) -> Iterable[str]:
-    """The texts to say one after the other; one, but for `--stream_input`.
+    """The texts to say one after the other; one, but for `--stream_input`. They are `spaced`, but
+    for markup, which has rules of its own.
 
     Raises:
         ConfigError: A file or standard input can't be read, is too large or no UTF-8.
@@ -38,13 +42,42 @@ def texts_of(args: argparse.Namespace) -> Iterable[str]:
     if args.file is not None:
         from ttsrt_rt.regular_file import read_regular
 
-        return [_text(read_regular(Path(args.file), MAX_TEXT_BYTES), f"--file: {args.file}")]
+        with told_of("--file"):
+            data = read_regular(Path(args.file), MAX_TEXT_BYTES)
+        text = _text(data, f"--file: {args.file}")
+        return [_said(text, args, f"--file: {args.file}")]
     if args.text == ["-"]:
         data = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1)
         if len(data) > MAX_TEXT_BYTES:
             raise ConfigError(f"standard input: expected at most {MAX_TEXT_BYTES} bytes, got more")
-        return [_text(data, "standard input")]
-    return [" ".join(args.text)]
+        return [_said(_text(data, "standard input"), args, "standard input")]
+    given = os.fsencode(" ".join(args.text))  # UTF-8, whatever the locale of the terminal
+    return [_said(_text(given, "TEXT"), args, "TEXT")]
+
+
+def spaced(text: str) -> str:
+    """The text with one space for all white space in a row, and none around it. The tokenizers have
+    no symbol for line ends and tabs, and would join the words beside them; between characters of
+    scripts without spaces, a line end is nothing.
+    """
+    if not any(letter in text for letter in "\r\n"):
+        return " ".join(text.split())
+    return " ".join(_wrapped().sub("", text).split())
+
+
+@functools.cache
+def _wrapped() -> re.Pattern[str]:
+    """A line end between characters of scripts without spaces."""
+    from ttsrt_rt.text.words import ALONE
+
+    marks = "\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f"
+    return re.compile(rf"(?<=[{ALONE}{marks}])[ \t]*[\r\n]\s*(?=[{ALONE}])")
+
+
+def _said(text: str, args: argparse.Namespace, where: str) -> str:
+    if not text.strip():
+        raise ConfigError(f"{where}: expected a text, got {'white space' if text else 'none'}")
+    return text if args.ssml else spaced(text)
 
 
 def sentences_of(lines: BinaryIO) -> Iterator[str]:
@@ -86,7 +119,7 @@ def _ends(line: str) -> Iterator[int]:
 def _spoken(text: str) -> Iterator[str]:
     """A text that has letters or digits; marks alone have no sound."""
     if any(letter.isalnum() for letter in text):
-        yield " ".join(text.split())
+        yield spaced(text)
 
 
 def _text(data: bytes, where: str) -> str:

@@ -32,6 +32,12 @@ def voice_fields(args: argparse.Namespace, executor: Executor) -> dict[str, Any]
         NotFoundError, FormatError: The file of a voice can't be read.
     """
     if args.voice_description is not None:
+        front_end = executor.engine.front_end
+        if front_end is None or not front_end.context_tokenizer:
+            raise ConfigError(
+                "--voice_description: expected none, as the model of this engine takes no such "
+                "text; --list_voices lists its voices"
+            )
         return {"context_text": args.voice_description}
     if args.voice is None:
         names = executor.voices()
@@ -43,6 +49,8 @@ def voice_fields(args: argparse.Namespace, executor: Executor) -> dict[str, Any]
         if args.verbose:
             tell(f"ttsrt: voice: {names[0]}, the first of {len(names)}")
         return {"voice": names[0] if names[0] else 0}
+    if args.verbose:
+        tell(f"ttsrt: voice: {args.voice}")
     return {"voice": named_voice(args.voice, executor)}
 
 
