@@ -279,7 +279,7 @@ def test_leaving_a_stream_cancels_its_request(opened: Opened) -> None:
         ([1], {"temperature": -1.0}, "temperature"),
         ([1], {"top_p": 2.0}, "top_p"),
         ([1], {"num_beams": 2}, "num_beams"),
-        ("a", {"special": "maybe"}, "special: expected template or never"),
+        ("a", {"special": "maybe"}, "special: expected one of template, never"),
     ],
 )
 def test_wrong_arguments_are_refused(
