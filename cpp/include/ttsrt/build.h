@@ -16,7 +16,7 @@ namespace ttsrt {
 struct TensorDescription {
   std::string component;  ///< the part of the model it belongs to: "decoder", ...
   std::string name;
-  std::string role;                 ///< table, vector, matrix, convolution, transposed, heads, data or unused
+  std::string role;  ///< table, vector, matrix, convolution, transposed, heads, data or unused
   std::vector<std::int64_t> shape;  ///< -1: a size that the configuration doesn't fix
   std::vector<DType> dtypes;        ///< that it may have
 };
