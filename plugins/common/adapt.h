@@ -18,6 +18,12 @@ Dims dims_of(const TheirDims& dims) {
   return Dims(dims.d, dims.d + (dims.nbDims > 0 ? dims.nbDims : 0));
 }
 
+// The largest shape of a profile, or the shape itself where TensorRT gives no range.
+template <class Range>
+Dims largest_dims(const Range& range) {
+  return dims_of(range.max.nbDims > 0 ? range.max : range.desc.dims);
+}
+
 // The fields of a collection. Throws ConfigError for types other than int32 and float32.
 template <class Collection>
 Fields fields_of(const char* plugin, const Collection* collection) {

@@ -27,8 +27,7 @@ class BeginLaunch final : public OpOf<BeginLaunch, LaunchEndAttributes> {
   void enqueue(const Call& call) const override;
 };
 
-// Writes what the host reads to the buffers of the launch's stage, which may be pinned memory of
-// the host.
+// Writes what the host reads to the buffers of the launch's stage.
 class GiveResults final : public OpOf<GiveResults, LaunchEndAttributes> {
  public:
   static constexpr const char* kName = "GiveResults";

@@ -35,7 +35,7 @@ std::int32_t Plugin::configurePlugin(const DynamicPluginTensorDesc* in, std::int
                                      const DynamicPluginTensorDesc*, std::int32_t) noexcept {
   return guarded(1, [&] {
     std::vector<Dims> dims;
-    for (std::int32_t i = 0; i < inputs; ++i) dims.push_back(dims_of(in[i].max));
+    for (std::int32_t i = 0; i < inputs; ++i) dims.push_back(largest_dims(in[i]));
     op_->signature().check(op_->kind().name, dims, op_->max_rows());
     return 0;
   });

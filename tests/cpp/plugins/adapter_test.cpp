@@ -132,6 +132,7 @@ TEST_P(PluginAdapter, RefusesOtherShapesByName) {
   ASSERT_NE(plugin, nullptr) << reports_.last();
   const auto dims = dims_of(sample().inputs);
   EXPECT_EQ(plugin->configure(dims), 0) << reports_.last();
+  EXPECT_EQ(plugin->configure(dims, false), 0) << reports_.last();
   EXPECT_EQ(reports_.count(), 0);
   for (std::size_t i = 0; i < dims.size(); ++i) {
     const std::string& name = sample().inputs[i].name;

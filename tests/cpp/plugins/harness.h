@@ -42,8 +42,10 @@ class Plugin {
                      std::size_t inputs) const = 0;
   virtual bool takes_unknown_type(std::size_t inputs, std::size_t outputs) const = 0;
   virtual std::size_t workspace_bytes() const = 0;
-  // Tells of a change of shapes; 0 is success. Version 8 can't refuse here and says 0.
-  virtual std::int32_t configure(const std::vector<Dims>& inputs) const = 0;
+  // Tells of a change of shapes, as the range of a profile or, without one, alone; 0 is success.
+  // Version 8 can't refuse here and says 0.
+  std::int32_t configure(const std::vector<Dims>& inputs) const { return configure(inputs, true); }
+  virtual std::int32_t configure(const std::vector<Dims>& inputs, bool has_range) const = 0;
   virtual std::int32_t enqueue(const std::vector<Tensor>& inputs,
                                const std::vector<Tensor>& outputs, void* workspace) const = 0;
 };

@@ -68,8 +68,8 @@ class PluginOfV3 final : public Plugin {
   std::size_t workspace_bytes() const override {
     return build().getWorkspaceSize(nullptr, 0, nullptr, 0);
   }
-  std::int32_t configure(const std::vector<Dims>& inputs) const override {
-    const auto in = ranges(inputs);
+  std::int32_t configure(const std::vector<Dims>& inputs, bool has_range) const override {
+    const auto in = ranges(inputs, has_range);
     const std::int32_t built =
         build().configurePlugin(in.data(), static_cast<std::int32_t>(in.size()), nullptr, 0);
     std::vector<nvinfer1::PluginTensorDesc> descs;

@@ -35,11 +35,13 @@ inline std::vector<nvinfer1::PluginTensorDesc> described(const std::vector<Tenso
   return descs;
 }
 
-inline std::vector<nvinfer1::DynamicPluginTensorDesc> ranges(const std::vector<Dims>& dims) {
+inline std::vector<nvinfer1::DynamicPluginTensorDesc> ranges(const std::vector<Dims>& dims,
+                                                             bool has_range) {
   std::vector<nvinfer1::DynamicPluginTensorDesc> descs;
   for (const Dims& of : dims) {
     nvinfer1::DynamicPluginTensorDesc desc;
-    desc.min = desc.max = desc.desc.dims = their_dims(of);
+    desc.desc.dims = their_dims(of);
+    if (has_range) desc.min = desc.max = desc.desc.dims;
     descs.push_back(desc);
   }
   return descs;
