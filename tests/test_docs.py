@@ -32,6 +32,7 @@ from ttsrt_rt.synth import (
     write_random_s3gen,
     write_random_t3,
     write_random_vocos,
+    write_random_voice_encoder,
 )
 from ttsrt_rt.synth.front_end import front_end_of
 from ttsrt_rt.synth.magpie_layout import CKPT_SIZES, NEMO_SIZES
@@ -99,6 +100,7 @@ def write_f5_sources(folder: Path) -> None:
     write_random_vocos(folder / "vocos-mel-24khz", seed=1)
     (folder / "s3gen").mkdir()
     write_random_s3gen(folder / "s3gen" / "s3gen_meanflow.safetensors", "tiny_meanflow", seed=1)
+    write_random_voice_encoder(folder / "s3gen" / "ve.safetensors", "tiny_meanflow", seed=1)
     tone = 0.3 * np.sin(np.arange(3 * 24000) / 20)
     write_wav(folder / "voice.wav", tone, 24000)
 
@@ -213,9 +215,10 @@ def make_codec_engines(folder: Path, text: str) -> None:
         run(folder, next(each.text for each in commands() if "--audio voice.wav" in each.text))
     if "--checkpoint_dir llm-ckpt" in text and not (folder / "llm-ckpt").exists():
         rt.convert(folder / "TinyLlama-1.1B-Chat-v1.0", folder / "llm-ckpt", progress=False)
-    if "--checkpoint_dir s3gen-ckpt" in text and not (folder / "s3gen-ckpt").exists():
-        source = folder / "s3gen" / "s3gen_meanflow.safetensors"
-        rt.convert(source, folder / "s3gen-ckpt", progress=False)
+    for name, command in (("s3gen-ckpt", "--checkpoint_dir"), ("s3gen-checkpoint", "voice")):
+        if f"{command} {name}" in text and not (folder / name).exists():
+            source = folder / "s3gen" / "s3gen_meanflow.safetensors"
+            rt.convert(source, folder / name, progress=False)
     if "--codes codes.npy" in text:
         np.save(folder / "codes.npy", np.zeros((5, 8), np.int32))
 
