@@ -127,7 +127,7 @@ def test_checkpoints_are_known_before_they_are_converted(
             ["--engine", magpie, "--codec", magpie],
             f"--codec: {magpie}: expected the checkpoint of a nanocodec, got one of magpie",
         ),
-        (["--engine", codec], f"--engine: {codec}: expected an engine or a checkpoint of a model"),
+        (["--engine", codec], f"--engine: {codec}: expected an engine or a checkpoint of M"),
         (["--engine", llama], "a language model; use ttsrt run --prompt"),
         (["--engine", "nothere"], "--engine: nothere: expected an engine or a checkpoint, got no"),
         ([], "TTSRT_ENGINE: nowhere: expected an engine or a checkpoint"),

@@ -67,7 +67,7 @@ def _made(where: str, name: str, codec: str | None) -> Path:
     family = _family(where, name)
     if family != _SPOKEN:
         raise ConfigError(
-            f"{where}: {name}: expected an engine or a checkpoint of a model that speaks, got one "
+            f"{where}: {name}: expected an engine or a checkpoint of MagpieTTS, got one "
             f"of {family}{_OTHERS.get(family, '')}"
         )
     if codec is None:
@@ -146,7 +146,7 @@ def check_engine(engine: Any) -> None:
         advice = "; build it with --codec_dir" if family == _SPOKEN else _OTHERS.get(family, "")
         ends = ", which ends in codes" if family == _SPOKEN else ""
         raise ConfigError(
-            f"engine: {engine.path}: expected one of a model that speaks, with its codec, got one "
+            f"engine: {engine.path}: expected one of MagpieTTS with its codec, got one "
             f"of {family}{ends}{advice}"
         )
 
