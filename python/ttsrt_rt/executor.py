@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast, overload
 
-import numpy as np
-
 from ttsrt_rt import _core
 from ttsrt_rt.arrays import most_numbers
 from ttsrt_rt.dispatcher import Dispatcher
@@ -398,5 +396,4 @@ class Executor(VoiceMethods, ScoreMethods, FlowMethods):
                 break
 
     def _refused(self, error: Exception) -> Result:
-        codes = np.zeros((0, self.engine.info.codebooks), np.int32)
-        return Result(codes=codes, finish_reason="error", error=str(error))
+        return Result._refused(error, self.engine.info.codebooks)

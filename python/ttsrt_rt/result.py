@@ -285,6 +285,12 @@ class Result:
         return len(self.audio) / self.sample_rate
 
     @classmethod
+    def _refused(cls, error: Exception, codebooks: int) -> Result:
+        """The result of a request that could not be submitted."""
+        codes = np.zeros((0, codebooks), np.int32)
+        return cls(codes=codes, finish_reason="error", error=str(error))
+
+    @classmethod
     def _from_native(cls, native: _core.Result, spoken: SpokenText | None = None) -> Result:
         return cls(
             codes=native.codes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ttsrt_rt.cli.parser import Parser
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError
@@ -43,6 +44,20 @@ def add_parser(commands: Subparsers) -> None:
         "stored, and limits; a flag wins over the file",
     )
     parser.reads("config")
+    _add_weights(parser)
+    parser.add_argument(
+        "--codec_dir",
+        help="what convert wrote of the model's codec, which becomes part of the engine: its "
+        "results are then sound",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing engine")
+    for name, text in _LIMITS.items():
+        parser.add_argument(f"--{name}", type=int, help=f"largest number of {text}")
+    parser.set_defaults(run=_run)
+
+
+def _add_weights(parser: Parser) -> None:
+    """Adds how weights are stored."""
     parser.add_argument("--dtype", help="weights and cache: float32, bfloat16, float16")
     parser.add_argument(
         "--quantization",
@@ -78,15 +93,6 @@ def add_parser(commands: Subparsers) -> None:
         metavar="NAME",
         help="matrices that stay as --dtype says beside --quantization; * stands for any text",
     )
-    parser.add_argument(
-        "--codec_dir",
-        help="what convert wrote of the model's codec, which becomes part of the engine: its "
-        "results are then sound",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing engine")
-    for name, text in _LIMITS.items():
-        parser.add_argument(f"--{name}", type=int, help=f"largest number of {text}")
-    parser.set_defaults(run=_run)
 
 
 def _by_config(args: argparse.Namespace) -> int:

@@ -13,9 +13,9 @@ using test::Ids;
 using test::kTokens;
 using test::model_config;
 using test::prompt;
+using test::prompts_to_speculate;
 using test::text_limits;
 using test::TinyEngine;
-using test::wishes;
 
 Speculation draft(std::int32_t num_draft_tokens = 4, float min_confidence = 0.0F) {
   Speculation of;
@@ -67,8 +67,8 @@ TEST_P(DraftEngines, GiveTheSameIds) {
   for (const char* cache : {"", "int8"}) {
     ExecutorOptions off = options();
     off.kv_cache_dtype = cache;
-    std::vector<Request> all = wishes();
-    for (Request& request : test::ruled_wishes()) all.push_back(std::move(request));
+    std::vector<Request> all = prompts_to_speculate();
+    for (Request& request : test::ruled_prompts()) all.push_back(std::move(request));
     const Outcome plain = run(engine_, off, all, false);
     for (const std::string& path : {own_.path(), rounded.path(), other_.path()}) {
       for (const std::int32_t drafts : {1, 4, 8}) {
@@ -87,7 +87,7 @@ TEST_P(DraftEngines, GiveTheSameIds) {
 
 // By the same rules and random numbers, so do draws.
 TEST_P(DraftEngines, EqualModelsGuessRight) {
-  for (const std::vector<Request>& all : {wishes(), test::ruled_wishes()}) {
+  for (const std::vector<Request>& all : {prompts_to_speculate(), test::ruled_prompts()}) {
     const Outcome outcome = run(engine_, with(own_.path()), all, false);
     const SpeculationStats& of = outcome.stats.speculation;
     EXPECT_EQ(of.accepted, of.drafted);
@@ -110,11 +110,13 @@ TEST_P(DraftEngines, WrongGuessesAreFewerAndFewer) {
 }
 
 TEST_P(DraftEngines, UnsureGuessesAreLeftOut) {
-  const Outcome plain = run(engine_, options(), wishes(), false);
-  const Outcome unsure = run(engine_, with(own_.path(), draft(4, 1.0F)), wishes(), false);
+  const Outcome plain = run(engine_, options(), prompts_to_speculate(), false);
+  const Outcome unsure =
+      run(engine_, with(own_.path(), draft(4, 1.0F)), prompts_to_speculate(), false);
   expect_equal(unsure, plain, "sure of nothing");
   EXPECT_EQ(unsure.stats.speculation.drafted, 0U);
-  const Outcome some = run(engine_, with(own_.path(), draft(4, 0.05F)), wishes(), false);
+  const Outcome some =
+      run(engine_, with(own_.path(), draft(4, 0.05F)), prompts_to_speculate(), false);
   expect_equal(some, plain, "sure of some");
   EXPECT_GT(some.stats.speculation.drafted, 0U);
   EXPECT_EQ(some.stats.speculation.accepted, some.stats.speculation.drafted);
@@ -125,7 +127,8 @@ TEST_P(DraftEngines, EndInsideARound) {
   Executor with_draft(engine_, with(own_.path(), draft(8)));
   std::int32_t stops = 0;
   for (std::int32_t length = 1; length <= 40; ++length) {
-    for (Request request : {wishes()[1], wishes()[4], prompt({5}, 1.2F, 40U + length)}) {
+    for (Request request :
+         {prompts_to_speculate()[1], prompts_to_speculate()[4], prompt({5}, 1.2F, 40U + length)}) {
       request.min_frames = 0;
       request.max_frames = length;
       const Result expected = without.generate(request);
@@ -141,31 +144,31 @@ TEST_P(DraftEngines, EndInsideARound) {
 }
 
 TEST_P(DraftEngines, CancelledRequestsLeaveNothing) {
-  const Result whole = Executor(engine_, options()).generate(wishes()[1]);
+  const Result whole = Executor(engine_, options()).generate(prompts_to_speculate()[1]);
   Executor executor(engine_, with(own_.path()));
   for (std::int32_t i = 0; i < 12; ++i) {  // more than there are slots
-    Handle handle = executor.submit(wishes()[1]);
+    Handle handle = executor.submit(prompts_to_speculate()[1]);
     EXPECT_TRUE(handle.next().has_value());
     handle.cancel();
     const Ids cut = handle.result()->codes.values;
     ASSERT_LE(cut.size(), whole.codes.values.size());
     EXPECT_TRUE(std::equal(cut.begin(), cut.end(), whole.codes.values.begin()));
   }
-  Request late = wishes()[4];
+  Request late = prompts_to_speculate()[4];
   late.deadline = 1e-9;
   EXPECT_EQ(executor.submit(late).result()->finish_reason, FinishReason::deadline);
-  const Result again = executor.generate(wishes()[1]);
+  const Result again = executor.generate(prompts_to_speculate()[1]);
   test::expect_same(again, whole, "after others were cut");
   EXPECT_EQ(again.metrics.speculation.accepted, again.metrics.speculation.drafted);
   test::expect_idle(executor, 0);
 }
 
 TEST_P(DraftEngines, RequestsDecide) {
-  const Result plain = Executor(engine_, options()).generate(wishes()[1]);
+  const Result plain = Executor(engine_, options()).generate(prompts_to_speculate()[1]);
   Speculation usual = draft();
   usual.mode.reset();  // an executor with a draft engine uses it
   Executor executor(engine_, with(own_.path(), usual));
-  Request request = wishes()[1];
+  Request request = prompts_to_speculate()[1];
   const Result drafted = executor.generate(request);
   expect_equal_result(drafted, plain, "by the draft engine");
   EXPECT_GT(drafted.metrics.speculation.accepted, 0U);
@@ -183,30 +186,30 @@ TEST_P(DraftEngines, RequestsDecide) {
 }
 
 TEST_P(DraftEngines, AreNotAskedWhereManyRequestsRun) {
-  const Outcome plain = run(engine_, options(), wishes(), false);
+  const Outcome plain = run(engine_, options(), prompts_to_speculate(), false);
   Speculation few = draft();
   few.speculate_below = 3;
-  const Outcome outcome = run(engine_, with(own_.path(), few), wishes(), true);
+  const Outcome outcome = run(engine_, with(own_.path(), few), prompts_to_speculate(), true);
   expect_equal(outcome, plain, "below 3");
   few.speculate_below = 1;
-  const Outcome none = run(engine_, with(own_.path(), few), wishes(), false);
+  const Outcome none = run(engine_, with(own_.path(), few), prompts_to_speculate(), false);
   expect_equal(none, plain, "below 1");
   EXPECT_EQ(none.stats.speculation.drafted, 0U);
 }
 
 // What the draft engine lacks after a pause is made up for in slices.
 TEST_P(DraftEngines, CatchUpInSlices) {
-  const Outcome plain = run(engine_, options(), wishes(), false);
+  const Outcome plain = run(engine_, options(), prompts_to_speculate(), false);
   ExecutorOptions chosen = with(own_.path());
   chosen.prefill_slice_seconds = 1e-9;
-  expect_equal(run(engine_, chosen, wishes(), true), plain, "slices");
+  expect_equal(run(engine_, chosen, prompts_to_speculate(), true), plain, "slices");
   chosen.max_num_tokens = 45;
   chosen.max_tokens_in_paged_kv_cache = 160;  // of a request, and some of a second one
-  expect_equal(run(engine_, chosen, wishes(), true), plain, "small caches");
+  expect_equal(run(engine_, chosen, prompts_to_speculate(), true), plain, "small caches");
 }
 
 TEST_P(DraftEngines, OfFewerPositionsAndIds) {
-  const Outcome plain = run(engine_, options(), wishes(), false);
+  const Outcome plain = run(engine_, options(), prompts_to_speculate(), false);
   Json config = small_config();
   config["model"]["decoder"]["max_positions"] = 40;
   const TinyEngine brief(config, [] {
@@ -214,7 +217,7 @@ TEST_P(DraftEngines, OfFewerPositionsAndIds) {
     limits.max_seq_len = 40;
     return limits;
   }());
-  const Outcome outcome = run(engine_, with(brief.path()), wishes(), false);
+  const Outcome outcome = run(engine_, with(brief.path()), prompts_to_speculate(), false);
   expect_equal(outcome, plain, "40 positions");
   EXPECT_GT(outcome.stats.speculation.drafted, 0U);
 
@@ -222,20 +225,20 @@ TEST_P(DraftEngines, OfFewerPositionsAndIds) {
   own["model"]["tokens"] = 20;
   const TinyEngine padded(own, text_limits(DType::float32));
   const Engine target = Engine::open(padded.path());
-  const Outcome expected = run(target, options(), test::ruled_wishes(), false);
+  const Outcome expected = run(target, options(), test::ruled_prompts(), false);
   for (const std::int32_t vocab : {20, 24, 40}) {
     Json fewer = small_config();
     fewer["model"]["tokens"] = 20;
     fewer["model"]["vocab"] = vocab;
     const TinyEngine drafts(fewer, small_limits());
-    const Outcome got = run(target, with(drafts.path()), test::ruled_wishes(), false);
+    const Outcome got = run(target, with(drafts.path()), test::ruled_prompts(), false);
     expect_equal(got, expected, std::to_string(vocab) + " ids");
     EXPECT_GT(got.stats.speculation.drafted, 0U);
   }
 }
 
 TEST_P(DraftEngines, WhoseNumbersAreNotFiniteCostNoRequest) {
-  const Outcome plain = run(engine_, options(), wishes(), false);
+  const Outcome plain = run(engine_, options(), prompts_to_speculate(), false);
   std::vector<test::TinyTensor> tensors = test::tiny_tensors(small_config());
   for (test::TinyTensor& tensor : tensors) {
     if (tensor.entry.name != "head") continue;
@@ -246,9 +249,10 @@ TEST_P(DraftEngines, WhoseNumbersAreNotFiniteCostNoRequest) {
   test::write_checkpoint(folder.file("checkpoint"), small_config(), tensors);
   build(folder.file("checkpoint"), folder.file("engine"), small_limits());
   for (const bool is_crowd : {false, true}) {
-    const Outcome outcome = run(engine_, with(folder.file("engine")), wishes(), is_crowd);
+    const Outcome outcome =
+        run(engine_, with(folder.file("engine")), prompts_to_speculate(), is_crowd);
     expect_equal(outcome, plain, "a damaged draft engine");
-    EXPECT_EQ(outcome.stats.speculation.faults, wishes().size());
+    EXPECT_EQ(outcome.stats.speculation.faults, prompts_to_speculate().size());
     EXPECT_EQ(outcome.stats.speculation.drafted, 0U);
   }
 }

@@ -13,8 +13,8 @@ using test::kTokens;
 using test::model_config;
 using test::ngram;
 using test::prompt;
+using test::prompts_to_speculate;
 using test::text_limits;
-using test::wishes;
 
 class Speculating : public test::SpeculatingAt {};
 
@@ -27,17 +27,17 @@ TEST_P(Speculating, GivesTheSameIds) {
       for (const char* cache : {"", "int8"}) {
         ExecutorOptions chosen = options();
         chosen.kv_cache_dtype = cache;
-        const Outcome plain = run(engine, chosen, wishes(), false);
+        const Outcome plain = run(engine, chosen, prompts_to_speculate(), false);
         EXPECT_EQ(plain.stats.speculation.rounds, 0U);
         for (const Speculation& how : {ngram(), ngram(8), ngram(1), ngram(3, "first")}) {
           chosen.speculation = how;
           const std::string what = name_of(dtype) + std::string(", cache ") + cache + ", drafts " +
                                    std::to_string(*how.num_draft_tokens);
-          const Outcome alone = run(engine, chosen, wishes(), false);
+          const Outcome alone = run(engine, chosen, prompts_to_speculate(), false);
           expect_equal(alone, plain, what + ", alone");
           EXPECT_GT(alone.stats.speculation.accepted, 0U) << what;
           EXPECT_GT(alone.stats.speculation.drafted, alone.stats.speculation.accepted) << what;
-          expect_equal(run(engine, chosen, wishes(), true), plain, what + ", crowd");
+          expect_equal(run(engine, chosen, prompts_to_speculate(), true), plain, what + ", crowd");
         }
       }
     }
@@ -48,7 +48,7 @@ TEST_P(Speculating, TokenRulesSeeTheDraftsBefore) {
   const test::TinyEngine folder(model_config(test::llama_stack_json()),
                                 text_limits(DType::float32));
   const Engine engine = Engine::open(folder.path());
-  const std::vector<Request> all = test::ruled_wishes();
+  const std::vector<Request> all = test::ruled_prompts();
   const Outcome plain = run(engine, options(), all, false);
   ExecutorOptions chosen = options();
   for (const Speculation& how : {ngram(), ngram(8)}) {
@@ -72,7 +72,7 @@ TEST_P(Speculating, CountsWhatItDid) {
   const Engine engine = Engine::open(folder.path());
   ExecutorOptions chosen = options();
   chosen.speculation = ngram();
-  const Outcome outcome = run(engine, chosen, wishes(), false);
+  const Outcome outcome = run(engine, chosen, prompts_to_speculate(), false);
   SpeculationStats sum;
   for (const Result& result : outcome.results) {
     const SpeculationStats& of = result.metrics.speculation;
@@ -93,7 +93,8 @@ TEST_P(Speculating, CountsWhatItDid) {
   EXPECT_EQ(outcome.stats.speculation.rounds, sum.rounds);
   EXPECT_EQ(outcome.stats.speculation.drafted, sum.drafted);
   EXPECT_EQ(outcome.stats.speculation.accepted, sum.accepted);
-  EXPECT_EQ(outcome.stats.num_iterations < sum.rounds + 2 * wishes().size() + 60, true);
+  EXPECT_EQ(outcome.stats.num_iterations < sum.rounds + 2 * prompts_to_speculate().size() + 60,
+            true);
 }
 
 // A text that repeats one id: all drafts come true, and one step gives all that it may.
@@ -123,7 +124,8 @@ TEST_P(Speculating, EndsInsideARound) {
   Executor with(engine, chosen);
   std::int32_t stops = 0;
   for (std::int32_t length = 1; length <= 40; ++length) {  // by the length, at any place of a round
-    for (Request request : {wishes()[1], wishes()[4], prompt({5}, 1.2F, 40U + length)}) {
+    for (Request request :
+         {prompts_to_speculate()[1], prompts_to_speculate()[4], prompt({5}, 1.2F, 40U + length)}) {
       request.min_frames = 0;
       request.max_frames = length;
       const Result expected = without.generate(request);
@@ -140,11 +142,11 @@ TEST_P(Speculating, IsOffWhereManyRequestsRun) {
   const test::TinyEngine folder(model_config(test::llama_stack_json()),
                                 text_limits(DType::float32));
   const Engine engine = Engine::open(folder.path());
-  const Outcome plain = run(engine, options(), wishes(), false);
+  const Outcome plain = run(engine, options(), prompts_to_speculate(), false);
   ExecutorOptions chosen = options();
   chosen.speculation = ngram();
   chosen.speculation.speculate_below = 1;  // one is many
-  const Outcome outcome = run(engine, chosen, wishes(), true);
+  const Outcome outcome = run(engine, chosen, prompts_to_speculate(), true);
   expect_equal(outcome, plain, "below 1");
   EXPECT_EQ(outcome.stats.speculation.drafted, 0U);
   EXPECT_GT(outcome.stats.speculation.rounds, 0U);
@@ -155,7 +157,7 @@ TEST_P(Speculating, EachRequestMayDecide) {
                                 text_limits(DType::float32));
   const Engine engine = Engine::open(folder.path());
   Executor executor(engine, options());
-  Request request = wishes()[1];
+  Request request = prompts_to_speculate()[1];
   const Result off = executor.generate(request);
   EXPECT_EQ(off.metrics.speculation.rounds, 0U);
   request.speculation = ngram();
@@ -173,19 +175,19 @@ TEST_P(Speculating, CancelledRequestsLeaveNothing) {
   const Engine engine = Engine::open(folder.path());
   ExecutorOptions chosen = options();
   chosen.speculation = ngram();
-  const Result whole = Executor(engine, options()).generate(wishes()[1]);
+  const Result whole = Executor(engine, options()).generate(prompts_to_speculate()[1]);
   Executor executor(engine, chosen);
-  Handle handle = executor.submit(wishes()[1]);
+  Handle handle = executor.submit(prompts_to_speculate()[1]);
   EXPECT_TRUE(handle.next().has_value());
   handle.cancel();
   const Result cut = *handle.result();
   ASSERT_LE(cut.codes.values.size(), whole.codes.values.size());
   EXPECT_TRUE(
       std::equal(cut.codes.values.begin(), cut.codes.values.end(), whole.codes.values.begin()));
-  Request late = wishes()[4];
+  Request late = prompts_to_speculate()[4];
   late.deadline = 1e-9;
   EXPECT_EQ(executor.submit(late).result()->finish_reason, FinishReason::deadline);
-  test::expect_same(executor.generate(wishes()[1]), whole, "after others were cut");
+  test::expect_same(executor.generate(prompts_to_speculate()[1]), whole, "after others were cut");
   test::expect_idle(executor, 0);
 }
 
@@ -196,7 +198,7 @@ TEST_P(Speculating, EventsAreTheWhole) {
   ExecutorOptions chosen = options();
   chosen.speculation = ngram();
   Executor executor(engine, chosen);
-  Handle handle = executor.submit(wishes()[1]);
+  Handle handle = executor.submit(prompts_to_speculate()[1]);
   Ids streamed;
   std::size_t events = 0;
   while (const std::optional<Event> event = handle.next()) {

@@ -50,7 +50,7 @@ inline Request prompt(Ids ids, float temperature = 0.0F, std::uint64_t seed = 0)
 
 // Prompts of several lengths, greedy and drawn. Drawn ones at a small temperature repeat
 // themselves.
-inline std::vector<Request> wishes() {
+inline std::vector<Request> prompts_to_speculate() {
   Ids copied;
   for (std::int32_t i = 0; i < 42; ++i) copied.push_back(3 + i % 7);
   std::vector<Request> all;
@@ -69,8 +69,8 @@ inline std::vector<Request> wishes() {
 
 // The same with rules that count the ids before, each with its own, and with logarithms of
 // probabilities.
-inline std::vector<Request> ruled_wishes() {
-  std::vector<Request> all = wishes();
+inline std::vector<Request> ruled_prompts() {
+  std::vector<Request> all = prompts_to_speculate();
   for (std::size_t i = 0; i < all.size(); ++i) {
     TokenOptions tokens;
     tokens.logprobs = static_cast<std::int32_t>(i % 3);
