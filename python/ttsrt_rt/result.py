@@ -287,6 +287,8 @@ class Result:
     @classmethod
     def _refused(cls, error: Exception, codebooks: int) -> Result:
         """The result of a request that could not be submitted."""
+        import numpy as np
+
         codes = np.zeros((0, codebooks), np.int32)
         return cls(codes=codes, finish_reason="error", error=str(error))
 
