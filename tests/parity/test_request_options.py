@@ -171,9 +171,10 @@ WALK: dict[str, tuple[Callable[[Model], Any], Check]] = {
     "deadline": (lambda _: 1e-9, lambda _, __, result: result.finish_reason == "deadline"),
 }
 ENDINGS = {"min_frames", "strict_end", "eos_method"}
-# test_front_end.py, test_marked_up.py and test_magpie_chunks.py have those.
+# test_front_end.py, test_marked_up.py, test_magpie_chunks.py, test_text_history.py and
+# f5/test_long_text.py have those.
 TEXT = {"text", "language", "text_options", "text_chunks", "text_silences", "text_voices"}
-TEXT |= {"context_text", "return_positions"}
+TEXT |= {"context_text", "return_positions", "text_history", "flow_text"}
 # tests/python/llm has those.
 LANGUAGE: dict[str, Any] = {"speculation": {"mode": "ngram"}, "score": True}
 LANGUAGE |= {"tokens": rt.TokenOptions(ignore_eos=True)}

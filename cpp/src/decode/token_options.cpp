@@ -116,7 +116,8 @@ std::shared_ptr<const step::TokenRules> compile_tokens(const Request& request,
   step::TokenRules rules;
   std::copy(std::begin(kOrder), std::end(kOrder), std::begin(slot.sampler.order));
   set_ends(options, facts, slot);
-  if (options.mask_padding_ids && facts.num_tokens < facts.vocab)
+  // Without these options a request draws from the whole table, as transformers does.
+  if (request.tokens.has_value() && options.mask_padding_ids && facts.num_tokens < facts.vocab)
     slot.first_invalid = facts.num_tokens;
   penalise(options, prompt, slot, rules);
   ban(options, facts, slot, rules);

@@ -267,7 +267,7 @@ def _result(
     line: PromptLine,
     options: Mapping[str, Any],
 ) -> Generation:
-    return generator.generate(_prompt(args, generator, line), **{**options, **line.fields})
+    return generator.generate(_prompt(args, generator, line), **{**options, **line.options()})
 
 
 def _line(number: int, line: PromptLine, made: Future[Generation], count: int) -> dict[str, Any]:

@@ -42,6 +42,17 @@ class PromptLine:
     kind: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
 
+    def options(self) -> dict[str, Any]:
+        """Returns its options, ids of `logit_bias` as numbers, as JSON has no such names.
+
+        Raises:
+            ConfigError: a name of `logit_bias` is no id.
+        """
+        made = dict(self.fields)
+        if made.get("logit_bias") is not None:
+            made["logit_bias"] = bias_of_json(made["logit_bias"], "logit_bias")
+        return made
+
 
 class Templated(Protocol):
     """What makes ids of conversations: a `Generator`, or an `HfGenerator`."""
@@ -123,8 +134,6 @@ def _object(data: bytes, at: str) -> PromptLine:
             f"{at}: expected the names {', '.join((*_FORMS, 'id', 'kind', *_known()))}, got "
             f"{show(min(unknown))}"
         )
-    if "logit_bias" in options:
-        options["logit_bias"] = bias_of_json(options["logit_bias"], f"{at}: logit_bias")
     forms = [name for name in _FORMS if name in values]
     if len(forms) != 1:
         raise ConfigError(

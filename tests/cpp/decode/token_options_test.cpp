@@ -52,7 +52,7 @@ std::vector<std::int32_t> ends_of(const rules::SlotRules& slot) {
 TEST(TokenOptions, ARequestWithoutThemNeedsNoTokenRules) {
   const Compiled made = compiled(Request{});
   EXPECT_EQ(made.tokens, nullptr);
-  EXPECT_EQ(made.slot.first_invalid, 90);
+  EXPECT_EQ(made.slot.first_invalid, 0);
   EXPECT_EQ(made.slot.sampler.order[0], rules::Processor::temperature);
   EXPECT_EQ(compiled(with({})).tokens, nullptr);
 }

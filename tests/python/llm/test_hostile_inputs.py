@@ -1,4 +1,4 @@
-"""Prompts of ten megabytes, and tokenizers whose rules blow texts up: cheap refusals."""
+"""Prompts of ten megabytes, and a tokenizer whose pattern finds no end: cheap refusals."""
 
 from __future__ import annotations
 
@@ -90,36 +90,6 @@ def changed(**fields: Any) -> dict[str, bytes]:
     return {**files, "tokenizer.json": json.dumps(described).encode()}
 
 
-def replaced(content: str, times: int = 1) -> dict[str, Any]:
-    one = {"type": "Replace", "pattern": {"String": "a"}, "content": content}
-    return {"type": "Sequence", "normalizers": [one] * times, "decoders": [one] * times}
-
-
-GROWTH = "expected rules that make a text at most 64 times as long, got more"
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"normalizer": replaced("b" * 100_000)}, f"normalizer: {GROWTH}"),
-        ({"normalizer": replaced("aa", 20)}, f"normalizer: {GROWTH}"),
-        ({"normalizer": {**replaced(""), "normalizers": [replaced("a" * 9)] * 2}}, GROWTH),
-        ({"decoder": replaced("b" * 65)}, f"decoder: {GROWTH}"),
-        (
-            {"model": {"type": "BPE", "vocab": {"a" * 4097: 0}, "merges": []}},
-            "expected tokens of at most 4096 letters, got 4097",
-        ),
-        (
-            {"added_tokens": [{"id": 0, "content": "a" * 5000, "special": True}]},
-            "expected tokens of at most 4096 letters, got 5000",
-        ),
-    ],
-)
-def test_tokenizers_that_blow_texts_up(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(rt.FormatError, match=message):
-        LlmTokenizer(changed(**fields), "here")
-
-
 def test_usual_replacements_stay() -> None:
     mark = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
     chain = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, mark]}
@@ -131,6 +101,8 @@ def test_a_pattern_without_end_is_an_error() -> None:
     split = {"type": "Split", "behavior": "Isolated", "invert": False}
     files = changed(pre_tokenizer={**split, "pattern": {"Regex": "(a+)+$"}})
     tokenizer = LlmTokenizer(files, "here")
-    with pytest.raises(rt.FormatError, match=r"here/tokenizer\.json: expected rules that end"):
+    with pytest.raises(
+        rt.FormatError, match=r"here/tokenizer\.json: expected a tokenizer that encodes"
+    ):
         tokenizer.encode("a" * 40 + "b")
     assert tokenizer.encode("b")
