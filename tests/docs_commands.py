@@ -77,6 +77,7 @@ LEFT = [
         r"bench\.(?:t3|llm)_peers|llama_cpp_python|--build llama",
         "needs a build of llama.cpp; tests/bench runs tiny models",
     ),
+    Left(r"bench\.llm_switches", "a model of full size; tests/bench runs a tiny one"),
     Left(r"uvicorn .*f5_server", "needs the extra serve; test_f5_server talks to the server"),
     Left(
         r"bench\.f5_peers",
