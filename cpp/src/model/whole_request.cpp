@@ -1,5 +1,6 @@
 #include "model/whole_request.h"
 
+#include <memory>
 #include <utility>
 
 #include "core/check.h"
@@ -133,6 +134,31 @@ step::RowSource rows_of_mel(InputRows&& mel, std::int32_t bins, std::int32_t mos
   TTSRT_CHECK(ConfigError, mel.rows >= 2 && mel.rows <= most && mel.cols == bins,
               "mel: expected [2 to ", most, ", ", bins, "], got [", mel.rows, ", ", mel.cols, "]");
   return rows_of_vectors("mel", std::move(mel), bins, most);
+}
+
+step::RowSource given_rows(std::vector<float>&& values, std::int32_t rows) {
+  step::RowSource source;
+  source.input = step::Input::vectors;
+  source.rows = rows;
+  source.vectors = std::make_shared<const std::vector<float>>(std::move(values));
+  return source;
+}
+
+step::RowSource kept_rows(std::int32_t first, std::int32_t rows) {
+  step::RowSource source;
+  source.input = step::Input::kept_rows;
+  source.rows = rows;
+  source.kept_offset = first;
+  return source;
+}
+
+step::Stop stop_of(std::int32_t program, std::vector<step::RowSource> rows,
+                   std::vector<std::int32_t> follows) {
+  step::Stop stop;
+  stop.program = program;
+  stop.rows = std::move(rows);
+  stop.follows = std::move(follows);
+  return stop;
 }
 
 }  // namespace ttsrt::model

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "model/itineraries.h"
 #include "step/itinerary.h"
@@ -31,5 +32,15 @@ void check_codes(const std::string& what, const Matrix<std::int32_t>& codes, std
 
 // Rows of a spectrogram [least to most, bins] that a vocoder takes.
 step::RowSource rows_of_mel(InputRows&& mel, std::int32_t bins, std::int32_t most);
+
+// Rows of these values [rows, width].
+step::RowSource given_rows(std::vector<float>&& values, std::int32_t rows);
+
+// Rows that the slot keeps, from `first` on.
+step::RowSource kept_rows(std::int32_t first, std::int32_t rows);
+
+// A stop that runs once, behind others.
+step::Stop stop_of(std::int32_t program, std::vector<step::RowSource> rows,
+                   std::vector<std::int32_t> follows);
 
 }  // namespace ttsrt::model

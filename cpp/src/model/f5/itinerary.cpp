@@ -24,30 +24,6 @@ using step::Stop;
 
 constexpr float kNoGuidance = 1e-5F;  // strengths below it
 
-RowSource vectors(std::vector<float>&& values, std::int32_t rows) {
-  RowSource source;
-  source.input = Input::vectors;
-  source.rows = rows;
-  source.vectors = std::make_shared<const std::vector<float>>(std::move(values));
-  return source;
-}
-
-RowSource kept(std::int32_t first, std::int32_t rows) {
-  RowSource source;
-  source.input = Input::kept_rows;
-  source.rows = rows;
-  source.kept_offset = first;
-  return source;
-}
-
-Stop stop_of(std::int32_t program, std::vector<RowSource> rows, std::vector<std::int32_t> follows) {
-  Stop stop;
-  stop.program = program;
-  stop.rows = std::move(rows);
-  stop.follows = std::move(follows);
-  return stop;
-}
-
 // The rows of both branches: the second one's are the same but for what `change` does.
 template <typename Change>
 std::vector<RowSource> branches(RowSource rows, bool is_guided, const Change& change) {
@@ -87,7 +63,7 @@ Stop schedule_stop(std::vector<float> times) {
       step::blocks_for(static_cast<std::int64_t>(times.size())) * std::int64_t{step::kBlockSize};
   times.resize(static_cast<std::size_t>(rows), times.back());
   const auto count = static_cast<std::int32_t>(times.size());
-  Stop stop = stop_of(kScheduleProgram, {vectors(time_features(times), count)}, {});
+  Stop stop = stop_of(kScheduleProgram, {given_rows(time_features(times), count)}, {});
   std::string content(times.size() * sizeof(float), '\0');
   std::memcpy(content.data(), times.data(), content.size());
   stop.shared = step::PrefixKey{"schedule " + content, count};
@@ -104,7 +80,7 @@ std::int32_t settled_frames(const Request& request, std::int32_t lens) {
 
 Stop flow_stop(Schedule&& schedule, std::int32_t frames, bool is_guided) {
   Stop stop =
-      stop_of(kFlowProgram, branches(kept(0, frames), is_guided, [](RowSource& /*same*/) {}),
+      stop_of(kFlowProgram, branches(kept_rows(0, frames), is_guided, [](RowSource& /*same*/) {}),
               {kNoiseProgram, kScheduleProgram, kTextProgram});
   stop.repeats = static_cast<std::int32_t>(schedule.evaluations.size());
   stop.evaluations =
@@ -205,9 +181,9 @@ ScheduleOptions Itineraries::schedule_of(const Flow& flow) const {
 Stop Itineraries::noise_stop(Request& request, std::int32_t frames) const {
   if (!is_given(request.noise)) {
     return stop_of(kNoiseProgram,
-                   {vectors(normal_rows(rules::DrawKind::flow_noise, request.seed, 0, frames,
-                                        config_.mel_bins),
-                            frames)},
+                   {given_rows(normal_rows(rules::DrawKind::flow_noise, request.seed, 0, frames,
+                                           config_.mel_bins),
+                               frames)},
                    {});
   }
   TTSRT_CHECK(ConfigError, !request.noise.is_on_gpu(),
@@ -234,7 +210,7 @@ Stop Itineraries::prompt_stop(const Request& request, const Flow& flow, const Pr
     row[bins] = 1.0F;
   }
   std::vector<RowSource> sources;
-  if (prompt.lens > 0) sources.push_back(vectors(std::move(rows), prompt.lens));
+  if (prompt.lens > 0) sources.push_back(given_rows(std::move(rows), prompt.lens));
   RowSource rest;
   rest.rows = frames - prompt.lens;
   sources.push_back(rest);
@@ -253,13 +229,13 @@ void Itineraries::add_outputs(const Request& request, std::int32_t frames, std::
   TTSRT_CHECK(ConfigError, has_audio || !request.audio_start,
               "audio_start: expected none without audio");
   if (has_spectrogram)
-    itinerary.stops.push_back(stop_of(kSpectrogramProgram, {kept(0, frames)}, {kFlowProgram}));
+    itinerary.stops.push_back(stop_of(kSpectrogramProgram, {kept_rows(0, frames)}, {kFlowProgram}));
   if (!has_audio) return;
   const std::int32_t first = request.audio_start.value_or(std::max(lens - 1, 0));
   TTSRT_CHECK(ConfigError, first >= 0 && first <= frames - 2, "audio_start: expected 0 to ",
               frames - 2, ", as 2 frames become sound at least, got ", first);
   Stop& stop = itinerary.stops.emplace_back(
-      stop_of(kVocoderProgram, {kept(first, frames - first)}, {kFlowProgram}));
+      stop_of(kVocoderProgram, {kept_rows(first, frames - first)}, {kFlowProgram}));
   stop.emitted_rows = config_.vocoder->sound_rows(frames - first);
 }
 

@@ -30,35 +30,11 @@ constexpr double kLeastNorm = 1e-12;  // of a speaker's embedding
 // Parts of a voice, in order; the first two are absent where it has no prompt.
 enum VoicePart : std::size_t { kPromptTokens, kPromptFrames, kSpeaker, kNumParts };
 
-RowSource vectors(std::vector<float>&& values, std::int32_t rows) {
-  RowSource source;
-  source.input = Input::vectors;
-  source.rows = rows;
-  source.vectors = std::make_shared<const std::vector<float>>(std::move(values));
-  return source;
-}
-
-RowSource kept(std::int32_t first, std::int32_t rows) {
-  RowSource source;
-  source.input = Input::kept_rows;
-  source.rows = rows;
-  source.kept_offset = first;
-  return source;
-}
-
 // Rows without a source are zeros.
 RowSource rows_of(std::int32_t rows) {
   RowSource source;
   source.rows = rows;
   return source;
-}
-
-Stop stop_of(std::int32_t program, std::vector<RowSource> rows, std::vector<std::int32_t> follows) {
-  Stop stop;
-  stop.program = program;
-  stop.rows = std::move(rows);
-  stop.follows = std::move(follows);
-  return stop;
 }
 
 Stop prompt_stop(const Voice& voice, std::int32_t prompt_frames, std::int32_t frames) {
@@ -78,7 +54,7 @@ Stop encode_stop(std::vector<std::int32_t>&& ids) {
 
 // The second branch has the same rows: what it is told is zeros.
 Stop flow_stop(const std::vector<float>& times, std::int32_t frames, bool is_guided) {
-  std::vector<RowSource> rows = {kept(0, frames)};
+  std::vector<RowSource> rows = {kept_rows(0, frames)};
   if (is_guided) {
     rows.push_back(rows.front());
     rows.back().is_unconditional = true;
@@ -185,7 +161,7 @@ Voice Itineraries::voice_of_speaker(Speaker&& speaker) const {
   const double norm = std::max(std::sqrt(squares), kLeastNorm);
   for (float& value : speaker.embedding)
     value = static_cast<float>(static_cast<double>(value) / norm);
-  voice.parts[kSpeaker] = vectors(std::move(speaker.embedding), 1);
+  voice.parts[kSpeaker] = given_rows(std::move(speaker.embedding), 1);
   return voice;
 }
 
@@ -230,7 +206,7 @@ Stop Itineraries::noise_stop(Request& request, const Tokens& tokens) const {
   if (!is_given(request.noise)) {
     std::vector<float> drawn = normal_rows(rules::DrawKind::flow_noise, request.seed,
                                            -tokens.prompt_frames, tokens.frames, bins);
-    return stop_of(kNoiseProgram, {vectors(std::move(drawn), tokens.frames)}, {});
+    return stop_of(kNoiseProgram, {given_rows(std::move(drawn), tokens.frames)}, {});
   }
   TTSRT_CHECK(ConfigError, !request.noise.is_on_gpu(),
               "noise: expected rows in the memory of the host");
@@ -254,7 +230,7 @@ Stop Itineraries::schedule_stop(const std::vector<float>& times) const {
     if (config_.is_meanflow) add_time_features(times[i + 1], config_.time_width(), features);
   }
   const auto count = static_cast<std::int32_t>(rows);
-  Stop stop = stop_of(kScheduleProgram, {vectors(std::move(features), count)}, {});
+  Stop stop = stop_of(kScheduleProgram, {given_rows(std::move(features), count)}, {});
   std::string content(times.size() * sizeof(float), '\0');
   std::memcpy(content.data(), times.data(), content.size());
   stop.shared = step::PrefixKey{"schedule " + content, count};
@@ -317,11 +293,12 @@ void Itineraries::add_outputs(const Request& request, const Tokens& tokens,
   const std::int32_t first = tokens.prompt_frames;
   const std::int32_t frames = tokens.frames - first;
   if (has_spectrogram)
-    itinerary.stops.push_back(stop_of(kSpectrogramProgram, {kept(first, frames)}, {kFlowProgram}));
+    itinerary.stops.push_back(
+        stop_of(kSpectrogramProgram, {kept_rows(first, frames)}, {kFlowProgram}));
   if (!has_audio) return;
   hift::append_stops(*config_.vocoder,
                      {hift::noise_rows(*config_.vocoder, request.seed, frames),
-                      kept(first, frames + 1),
+                      kept_rows(first, frames + 1),
                       kVocoderPrograms,
                       {kFlowProgram}},
                      itinerary.stops);
@@ -352,7 +329,7 @@ step::Itinerary Itineraries::of_mel(Request&& request) const {
   step::Itinerary itinerary;
   hift::append_stops(*config_.vocoder,
                      {source_noise(std::move(noise), request.seed, frames),
-                      vectors(std::move(rows), frames + 1),
+                      given_rows(std::move(rows), frames + 1),
                       kVocoderPrograms,
                       {}},
                      itinerary.stops);
