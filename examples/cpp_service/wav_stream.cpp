@@ -19,8 +19,6 @@
 #include <string>
 #include <vector>
 
-#include "arguments.h"
-
 namespace {
 
 void put(std::ostream& out, std::uint32_t value, int bytes) {
@@ -50,6 +48,21 @@ void write_samples(std::ostream& out, const std::vector<float>& samples) {
     put(out, static_cast<std::uint32_t>(static_cast<std::int32_t>(scaled)), 2);
   }
   out.flush();
+}
+
+// The whole text as a number; std::stoi alone would take "7x" for 7.
+int number_from(const char* what, const std::string& text) {
+  std::size_t end = 0;
+  int number = 0;
+  try {
+    number = std::stoi(text, &end);
+  } catch (const std::logic_error&) {
+    end = 0;
+  }
+  if (end == 0 || end != text.size()) {
+    throw std::invalid_argument(std::string(what) + ": expected an integer, got '" + text + "'");
+  }
+  return number;
 }
 
 std::ofstream open_file(const std::string& name) {
