@@ -23,7 +23,8 @@ struct StepW8A16 {
   static constexpr int64_t kBytes = 64;
   static constexpr int kWords = 2;
   static constexpr int kInputWords = kPairWords;
-  static constexpr bool kIsWhole = false;  // a8
+  static constexpr bool kIsWhole = false;   // a8
+  static constexpr bool kIsJoined = false;  // multiplies both words of a block at once
   static constexpr bool kHasZeros = false;
   static constexpr int kHead = 0;  // words of a group's head
   static const unsigned char* load(const unsigned char* p) { return p; }
@@ -56,6 +57,7 @@ struct StepW8A8 {
   static constexpr int kWords = 1;
   static constexpr int kInputWords = 1;
   static constexpr bool kIsWhole = true;
+  static constexpr bool kIsJoined = false;
   static constexpr bool kHasZeros = false;
   static constexpr int kHead = 2;
   static Block load(const unsigned char* p) { return load_block(p); }
@@ -73,10 +75,7 @@ struct StepW8A8 {
 
 struct StepW4A8 : StepW8A8 {
   static constexpr int kWords = 2;
-  template <int Word>
-  static Quads weight(const Block& block) {
-    return nibble_quads<Word>(block);
-  }
+  static constexpr bool kIsJoined = true;
   static Vec scales(const void* p, int64_t at) { return StepW4A16::scales(p, at); }
 };
 
@@ -142,6 +141,22 @@ TTSRT_INLINE void add_word(const Loaded (&blocks)[Panels], const uint32_t* x,
   }
 }
 
+// Does the same with both words of each panel's block at once, as some levels add their products
+// before they widen them. x: [2][Rows].
+template <int Rows, int Panels>
+TTSRT_INLINE void add_joined_words(const Block (&blocks)[Panels], const uint32_t* x,
+                                   Ints (&sums)[Rows][Panels]) {
+  Nibbles weights[Panels];
+#pragma GCC unroll 4
+  for (int p = 0; p < Panels; ++p) weights[p] = nibbles_of(blocks[p]);
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p)
+      sums[r][p] = dot_nibbles(weights[p], x + r, x + Rows + r, sums[r][p]);
+  }
+}
+
 // One group of the panels that begin at `w`. x: [kHead + group_words][Rows].
 struct GroupArgs {
   const unsigned char* w;
@@ -174,11 +189,15 @@ TTSRT_INLINE void add_group(const GroupArgs& group, Vec (&totals)[Rows][Panels])
       if constexpr (Prefetches) prefetch_far(w + p * group.panel_bytes + group.ahead);
       loaded[p] = Step::load(w + p * group.panel_bytes);
     }
-    add_word<Step, 0>(loaded, words, sums);
-    if constexpr (Step::kWords >= 2) add_word<Step, 1>(loaded, words + kStride, sums);
-    if constexpr (Step::kWords >= 4) {
-      add_word<Step, 2>(loaded, words + 2 * kStride, sums);
-      add_word<Step, 3>(loaded, words + 3 * kStride, sums);
+    if constexpr (Step::kIsJoined) {
+      add_joined_words(loaded, words, sums);
+    } else {
+      add_word<Step, 0>(loaded, words, sums);
+      if constexpr (Step::kWords >= 2) add_word<Step, 1>(loaded, words + kStride, sums);
+      if constexpr (Step::kWords >= 4) {
+        add_word<Step, 2>(loaded, words + 2 * kStride, sums);
+        add_word<Step, 3>(loaded, words + 3 * kStride, sums);
+      }
     }
     w += Step::kBytes;
     words += Step::kWords * kStride;

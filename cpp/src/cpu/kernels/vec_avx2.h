@@ -250,19 +250,13 @@ struct HalfQuads {
 struct Quads {
   HalfQuads a, b;
 };
-template <int Shift, int Mask>
-HalfQuads split_quads(__m256i x) {
-  const __m256i mask = _mm256_set1_epi16(Mask);
-  return {_mm256_and_si256(_mm256_srli_epi16(x, Shift), mask),
-          _mm256_and_si256(_mm256_srli_epi16(x, 8 + Shift), mask)};
+inline HalfQuads split_quads(__m256i x) {
+  return {_mm256_and_si256(x, _mm256_set1_epi16(0xFF)), _mm256_srli_epi16(x, 8)};
 }
-inline Quads byte_quads(Block x) { return {split_quads<0, 0xFF>(x.a), split_quads<0, 0xFF>(x.b)}; }
-template <int N>
-Quads nibble_quads(Block x) {
-  return {split_quads<4 * N, 0xF>(x.a), split_quads<4 * N, 0xF>(x.b)};
-}
+inline Quads byte_quads(Block x) { return {split_quads(x.a), split_quads(x.b)}; }
+inline __m256i set_word(const uint32_t* p) { return _mm256_set1_epi32(static_cast<int32_t>(*p)); }
 inline HalfQuads set_quad(const uint32_t* p) {
-  const __m256i x = _mm256_set1_epi32(static_cast<int32_t>(*p));
+  const __m256i x = set_word(p);
   return {_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), _mm256_srai_epi16(x, 8)};
 }
 inline __m256i half_dot(const HalfQuads& w, const HalfQuads& x, __m256i sum) {
@@ -271,6 +265,30 @@ inline __m256i half_dot(const HalfQuads& w, const HalfQuads& x, __m256i sum) {
 }
 inline Ints dot_quads(const Quads& w, const HalfQuads& x, Ints sum) {
   return {half_dot(w.a, x, sum.a), half_dot(w.b, x, sum.b)};
+}
+
+// The nibbles of a block as bytes: of its first four inputs, and of the next four. With them the
+// byte product does not saturate: the four products of a lane are at most 4 * 15 * 127.
+struct Nibbles {
+  Block low, high;
+};
+inline Nibbles nibbles_of(Block x) {
+  const __m256i mask = _mm256_set1_epi8(15);
+  return {{_mm256_and_si256(x.a, mask), _mm256_and_si256(x.b, mask)},
+          {_mm256_and_si256(_mm256_srli_epi16(x.a, 4), mask),
+           _mm256_and_si256(_mm256_srli_epi16(x.b, 4), mask)}};
+}
+inline __m256i half_nibble_dot(__m256i low, __m256i high, __m256i x, __m256i y, __m256i sum) {
+  const __m256i pairs =
+      _mm256_add_epi16(_mm256_maddubs_epi16(low, x), _mm256_maddubs_epi16(high, y));
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+// Adds the products with four int8 at `low` and four at `high`.
+inline Ints dot_nibbles(const Nibbles& w, const uint32_t* low, const uint32_t* high, Ints sum) {
+  const __m256i x = set_word(low);
+  const __m256i y = set_word(high);
+  return {half_nibble_dot(w.low.a, w.high.a, x, y, sum.a),
+          half_nibble_dot(w.low.b, w.high.b, x, y, sum.b)};
 }
 
 // Prefetches into the L2 cache, not the L1. It is always inlined, because GCC 12 treats a function

@@ -24,3 +24,5 @@ inline Ints dot_quads(const Quads& w, const Quads& x, Ints sum) {
 
 }  // namespace
 }  // namespace ttsrt::cpu
+
+#include "cpu/kernels/nibble_quads.h"

@@ -264,3 +264,5 @@ __attribute__((always_inline)) inline void prefetch_far(const void* p) {
 
 }  // namespace
 }  // namespace ttsrt::cpu
+
+#include "cpu/kernels/nibble_quads.h"

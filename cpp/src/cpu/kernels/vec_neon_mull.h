@@ -20,3 +20,5 @@ inline Ints dot_quads(const Quads& w, int8x16_t x, const Ints& sum) {
 
 }  // namespace
 }  // namespace ttsrt::cpu
+
+#include "cpu/kernels/nibble_quads.h"
