@@ -54,7 +54,7 @@ std::vector<Bounds> usual_bounds(const BoundsLimits& limits) {
     counts.draws = draws ? 1 : 0;
     counts.has_single_rows = !draws || limits.rows_per_draw == 1;
     add(counts);
-    if (!draws && counts.rows > 1) {
+    if ((!draws || limits.has_drafts) && counts.rows > 1) {
       counts.has_single_rows = false;
       add(counts);
     }

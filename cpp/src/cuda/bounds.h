@@ -27,6 +27,7 @@ struct LaunchCounts {
   std::int32_t passes = 0;       // of MaskGit: the most that a pick makes
   bool has_single_rows = false;  // every segment is one row and continues no other
   bool keeps_scores = false;     // of any draw
+  bool tells_logprobs = false;   // of any draw
 };
 
 // What the launches of a Program may have.
@@ -36,6 +37,7 @@ struct BoundsLimits {
   std::int32_t rows_per_draw = 1;  // of one branch: more than 1 for blocks
   bool uses_cache = false;         // else single rows are like any others
   bool has_picks = false;
+  bool has_drafts = false;     // several rows of one sequence may be drawn from
   bool has_many_rows = false;  // as ops::Program
 };
 

@@ -8,6 +8,7 @@
 #include "cuda/devices.h"
 #include "cuda/executable.h"
 #include "cuda/launch.h"
+#include "cuda/token_lists.h"
 #include "ops/check.h"
 #include "ops/tickets.h"
 
@@ -31,6 +32,7 @@ struct Command {
 struct Flight {
   std::vector<Command> commands;
   PinnedBuffer resets;  // SlotResetEntry [slots]
+  TokenLists tokens;    // of the resets
   std::int32_t num_resets = 0;
   PinnedBuffer copies;  // pairs [num_blocks, 2]
   std::int32_t num_copies = 0;
@@ -53,6 +55,8 @@ class CudaBackend : public ops::Backend {
     info_.device = message("cuda:", index);
     info_.description = message("cuda:", index, ": ", describe_device(index));
     info_.pipeline_depth = kDepth;
+    info_.checks_drafts = true;
+    info_.takes_token_rules = true;
   }
 
   ~CudaBackend() override { wait(); }
@@ -68,13 +72,16 @@ class CudaBackend : public ops::Backend {
     TTSRT_CHECK(InternalError, slots_ == nullptr, "cuda backend: the state exists already");
     const DeviceScope scope(device_);
     slots_ = std::make_unique<DeviceSlots>(spec, DeviceMemory::Mode::take);
-    rules_.resize(static_cast<std::size_t>(spec.slots));
-    device_resets_ = memory_.take<SlotResetEntry>(rules_.size(), "slots");
+    const auto slots = static_cast<std::size_t>(spec.slots);
+    known_.rules.resize(slots);
+    known_.tokens.resize(slots);
+    device_resets_ = memory_.take<SlotResetEntry>(slots, "slots");
     const auto blocks = static_cast<std::size_t>(spec.num_blocks);
     device_copies_ = memory_.take<std::int32_t>(2 * blocks, "slots");
     for (Flight& flight : flights_) {
-      flight.commands.reserve(kQueueRoom + rules_.size());
-      flight.resets = PinnedBuffer(rules_.size() * sizeof(SlotResetEntry));
+      flight.commands.reserve(kQueueRoom + slots);
+      flight.resets = PinnedBuffer(slots * sizeof(SlotResetEntry));
+      flight.tokens = TokenLists(spec);
       flight.copies = PinnedBuffer(2 * blocks * sizeof(std::int32_t));
       flight.end = make_plain_event();
     }
@@ -118,7 +125,8 @@ class CudaBackend : public ops::Backend {
     Flight& flight = queued();
     TTSRT_CHECK(InternalError, flight.num_resets < slots().spec().slots,
                 "cuda backend: ", flight.num_resets, " resets are queued already");
-    flight.resets.as<SlotResetEntry>()[flight.num_resets] = {reset.slot, reset.rules};
+    flight.resets.as<SlotResetEntry>()[flight.num_resets] = {
+        reset.slot, reset.rules, flight.tokens.stage(flight.num_resets, reset.tokens.get())};
     const bool joins = !flight.commands.empty() && flight.commands.back().is_reset;
     if (joins) {
       ++flight.commands.back().count;
@@ -187,6 +195,9 @@ class CudaBackend : public ops::Backend {
     output.codes.clear();
     output.draws.clear();
     output.scores.clear();
+    output.logprobs.clear();
+    output.likeliest_ids.clear();
+    output.likeliest_logprobs.clear();
     output.taps.clear();
     output.faults.clear();
     if (slots_ != nullptr) output.max_text_len = slots_->spec().max_text_len;
@@ -242,7 +253,7 @@ class CudaBackend : public ops::Backend {
   void issue(Flight& flight, Command& command) {
     cudaStream_t stream = stream_.get();
     if (command.compiled != nullptr) {
-      command.launch = command.compiled->launch(*command.rows, rules_, stream);
+      command.launch = command.compiled->launch(*command.rows, known_, stream);
     } else if (command.is_reset) {
       issue_resets(flight, command, stream);
     } else {
@@ -252,8 +263,12 @@ class CudaBackend : public ops::Backend {
 
   void issue_resets(Flight& flight, const Command& command, cudaStream_t stream) {
     const auto* entries = flight.resets.as<SlotResetEntry>() + command.first;
-    for (std::int32_t i = 0; i < command.count; ++i)
-      rules_[static_cast<std::size_t>(entries[i].slot)] = entries[i].rules;
+    for (std::int32_t i = 0; i < command.count; ++i) {
+      const auto slot = static_cast<std::size_t>(entries[i].slot);
+      known_.rules[slot] = entries[i].rules;
+      known_.tokens[slot] = entries[i].tokens;
+      flight.tokens.copy(command.first + i, entries[i], slots_->view().tokens, stream);
+    }
     check(cudaMemcpyAsync(device_resets_, entries,
                           static_cast<std::size_t>(command.count) * sizeof(SlotResetEntry),
                           cudaMemcpyHostToDevice, stream),
@@ -294,7 +309,7 @@ class CudaBackend : public ops::Backend {
   std::unique_ptr<DeviceSlots> slots_;
   DeviceMemory memory_;
   DeviceWeights weights_{DeviceMemory::Mode::take};
-  std::vector<rules::SlotRules> rules_;  // [slots], as the launch that is issued finds them
+  KnownSlots known_;
   SlotResetEntry* device_resets_ = nullptr;
   std::int32_t* device_copies_ = nullptr;
   std::size_t num_programs_ = 0;

@@ -73,6 +73,7 @@ DeviceSlots::DeviceSlots(const ops::StateSpec& spec, DeviceMemory::Mode mode)
     arrays_.push_back({data, array.rows, array.width, array.has_branches});
   }
   for (const ops::StateSpec::PastRows& past : spec.past) take_past(past);
+  if (spec.max_drawn > 0) take_tokens();
   device_histories_ = memory_.take<HistoryView>(histories_.size(), "slots");
   use_.slots = memory_.bytes() - use_.kv_cache - use_.cross_memory;
   if (mode == DeviceMemory::Mode::count) return;
@@ -104,6 +105,15 @@ void DeviceSlots::take_past(const ops::StateSpec::PastRows& past) {
   if (memory_.counts_only() || tags == 0) return;
   check(cudaMemset(view.tags, 0xFF, tags * sizeof(std::int32_t)), "cudaMemset");
   check(cudaMemset(view.data, 0, product(spec_.slots, 2, view.half_bytes)), "cudaMemset");
+}
+
+void DeviceSlots::take_tokens() {
+  TokensView& view = view_.tokens;
+  view.heads = memory_.take<TokenHead>(product(spec_.slots, 1), "slots");
+  view.seen = memory_.take<std::int32_t>(product(spec_.slots, spec_.max_drawn), "slots");
+  view.biases = memory_.take<rules::TokenBias>(product(spec_.slots, kMaxTokenBiases), "slots");
+  view.drawn = memory_.take<std::int32_t>(product(spec_.slots, spec_.max_drawn), "slots");
+  view.max_drawn = spec_.max_drawn;
 }
 
 CacheView DeviceSlots::cache(std::int32_t layer) const {
@@ -146,6 +156,8 @@ void DeviceSlots::make_room(std::int32_t max_draws) {
   outcome_.sampled = outcome_memory_.take<std::int32_t>(codes, "draws");
   outcome_.likeliest = outcome_memory_.take<std::int32_t>(codes, "draws");
   outcome_.scores = outcome_memory_.take<float>(product(max_draws, spec_.max_text_len), "draws");
+  if (spec_.max_drawn > 0)
+    outcome_.logprobs = outcome_memory_.take<DrawLogprobs>(product(max_draws, 1), "draws");
 }
 
 }  // namespace ttsrt::cuda

@@ -45,6 +45,7 @@ class DeviceSlots {
 
  private:
   void take_past(const ops::StateSpec::PastRows& past);
+  void take_tokens();
   std::int64_t memory_blocks() const;  // of one slot and layer, text and context
 
   ops::StateSpec spec_;

@@ -7,6 +7,7 @@
 #include "cuda/launch.h"
 #include "ops/faults.h"
 #include "ops/taps.h"
+#include "rules/seen.h"
 
 namespace ttsrt::cuda {
 namespace {
@@ -20,6 +21,7 @@ RowLimits row_limits(const ops::Program& program, const ops::ProgramLimits& limi
   of.max_draws = limits.max_draws;
   of.max_blocks = needs.uses_cache ? ops::most_blocks(spec) : 0;
   of.codebooks = spec.codebooks;
+  of.max_drafts = limits.max_draws > 0 ? spec.max_drawn : 0;
   of.has_items = asks_for_items(program);
   of.tiles = item_tiles_of(limits);
   for (const ops::Op& op : program.ops) {
@@ -34,12 +36,13 @@ RowLimits row_limits(const ops::Program& program, const ops::ProgramLimits& limi
 }
 
 BoundsLimits bounds_limits(const ops::Program& program, const ops::ProgramLimits& limits,
-                           const ops::BatchNeeds& needs) {
+                           const ops::BatchNeeds& needs, const ops::StateSpec& spec) {
   BoundsLimits of;
   of.max_rows = limits.max_rows;
   of.max_draws = limits.max_draws;
   of.uses_cache = needs.uses_cache;
   of.has_many_rows = program.has_many_rows;
+  of.has_drafts = needs.uses_cache && limits.max_draws > 0 && spec.max_drawn > 0;
   for (const ops::Op& op : program.ops) {
     if (const auto* block = std::get_if<ops::FinishBlock>(&op)) of.rows_per_draw = block->places;
     of.has_picks |= std::holds_alternative<ops::PickCodes>(op);
@@ -79,7 +82,7 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
     finishes_blocks_ |= std::holds_alternative<ops::FinishBlock>(op);
     convolves_ |= std::holds_alternative<ops::TimeConv>(op);
   }
-  bounds_limits_ = bounds_limits(program_, limits_, needs_);
+  bounds_limits_ = bounds_limits(program_, limits_, needs_, slots.spec());
   for (ops::BatchNeeds::Embedding& of : needs_.embeddings) of.takes_device_vectors = true;
   slots.make_room(limits.max_draws);
   const Site site{slots, weights, memory_, rows_.view(), faults_, &scratch_};
@@ -103,6 +106,10 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
 
 void Compiled::check(const step::RowBatch& rows) const {
   ops::check_batch(rows, needs_, slots_.spec());
+  for (const step::Draw& draw : rows.draws) {
+    TTSRT_CHECK(InternalError, draw.ahead <= slots_.spec().max_drawn, "draw of slot ", draw.slot,
+                ": expected at most ", slots_.spec().max_drawn, " drafts, got ", draw.ahead);
+  }
 }
 
 std::int32_t Compiled::open_launch() {
@@ -130,13 +137,15 @@ void Compiled::prepare(cudaStream_t stream) {
   }
 }
 
-// Stacks of another size than the Program's can't be finished.
+// Stacks of another size than the Program's can't be finished, and seen sets know no drafts.
 void Compiled::check_rules(const step::RowBatch& rows,
                            const std::vector<rules::SlotRules>& rules) const {
   for (const step::Draw& draw : rows.draws) {
     const rules::SlotRules& of = rules[static_cast<std::size_t>(draw.slot)];
     TTSRT_CHECK(InternalError, !finishes_blocks_ || of.block.steps > 0, "slot ", draw.slot,
                 ": expected rules of a block");
+    TTSRT_CHECK(InternalError, draw.ahead == 0 || !rules::counts_seen(of.sampler),
+                "seen sets: expected no drafts, got a draw behind ", draw.ahead);
     TTSRT_CHECK(InternalError,
                 finish_.codebooks == 0 || (of.frame_stacking == finish_.frame_stacking &&
                                            of.codebooks * of.frame_stacking == finish_.codebooks),
@@ -151,12 +160,12 @@ std::int32_t Compiled::step_at(std::int32_t part) const {
   return lowered_.part_steps[static_cast<std::size_t>(part)];
 }
 
-std::int32_t Compiled::launch(const step::RowBatch& rows,
-                              const std::vector<rules::SlotRules>& rules, cudaStream_t stream) {
-  check_rules(rows, rules);
+std::int32_t Compiled::launch(const step::RowBatch& rows, const KnownSlots& slots,
+                              cudaStream_t stream) {
+  check_rules(rows, slots.rules);
   const std::int32_t index = open_launch();
   try {
-    queue(rows, rules, index, stream);
+    queue(rows, slots, index, stream);
   } catch (...) {
     close(index);
     throw;
@@ -164,19 +173,14 @@ std::int32_t Compiled::launch(const step::RowBatch& rows,
   return index;
 }
 
-void Compiled::queue(const step::RowBatch& rows, const std::vector<rules::SlotRules>& rules,
-                     std::int32_t index, cudaStream_t stream) {
+void Compiled::queue(const step::RowBatch& rows, const KnownSlots& slots, std::int32_t index,
+                     cudaStream_t stream) {
   InFlight& launch = launches_[static_cast<std::size_t>(index)];
   launch.rows = rows.rows;
   launch.taps.clear();
-  const SlotUses uses{
-      [&rules](std::int32_t slot) {
-        return rules[static_cast<std::size_t>(slot)].use_local_transformer;
-      },
-      [&rules](std::int32_t slot) { return rules[static_cast<std::size_t>(slot)].keep_scores; }};
-  LaunchCounts counts = rows_.copy(rows, uses, index, stream);
-  launch.results.start(counts.draws, counts.keeps_scores);
-  counts.passes = most_passes(rows, rules);
+  LaunchCounts counts = rows_.copy(rows, uses_of(slots), index, stream);
+  launch.results.start(counts);
+  counts.passes = most_passes(rows, slots.rules);
   run_parts(bounds_of(counts, bounds_limits_), rows, launch, stream);
   launch.has_emitted = lowered_.emitted != ops::kNoBuffer && rows.returns_rows &&
                        rows.last_part >= program_.num_parts();

@@ -39,10 +39,9 @@ class Compiled {
   // that these take none later. All Programs of the slots must be compiled. Throws CapacityError.
   void prepare(cudaStream_t stream);
 
-  // Queues the launch on the stream and returns its number, for finish(). `rules` [slots] are those
-  // of the slots as this launch finds them.
-  std::int32_t launch(const step::RowBatch& rows, const std::vector<rules::SlotRules>& rules,
-                      cudaStream_t stream);
+  // Queues the launch on the stream and returns its number, for finish(). `slots` are as this
+  // launch finds them.
+  std::int32_t launch(const step::RowBatch& rows, const KnownSlots& slots, cudaStream_t stream);
   // Adds the seconds, the faults and the taps of a launch that has run, and sets its draws.
   void finish(std::int32_t launch, step::StepOutput& output);
   // Gives the place of a launch free.
@@ -79,8 +78,8 @@ class Compiled {
   };
 
   std::int32_t open_launch();
-  void queue(const step::RowBatch& rows, const std::vector<rules::SlotRules>& rules,
-             std::int32_t index, cudaStream_t stream);
+  void queue(const step::RowBatch& rows, const KnownSlots& slots, std::int32_t index,
+             cudaStream_t stream);
   void check_rules(const step::RowBatch& rows, const std::vector<rules::SlotRules>& rules) const;
   std::int32_t step_at(std::int32_t part) const;
   void begin(const Bounds& bounds, std::int32_t first, cudaStream_t stream) const;

@@ -204,9 +204,10 @@ void cross_attention(const CrossAttentionArgs& args, cudaStream_t stream);
 struct SlotResetEntry {
   std::int32_t slot = 0;
   rules::SlotRules rules;
+  TokenHead tokens;  // of lists that are in the slots' arrays already
 };
 // Takes `count` entries in device memory: rules, a fresh state, counts, codes, seen sets and
-// histories of their slots. `histories` has `num_histories` entries in device memory.
+// histories of their slots. `histories` [num_histories] are in device memory.
 void reset_slots(const SlotResetEntry* entries, std::int32_t count, const SlotsView& slots,
                  const HistoryView* histories, std::int32_t num_histories, cudaStream_t stream);
 
@@ -215,8 +216,7 @@ void copy_blocks(const std::int32_t* pairs, std::int32_t count, const CacheView&
                  std::int64_t layer_bytes, std::int32_t layers, cudaStream_t stream);
 
 // The first kernel of a launch: tells the time, and, where the launch begins with the first part of
-// its Program, clears the fault words of `max_rows` rows, prepares the outcome of its draws (codes
-// -1, scores 0), and clears the scores of ops::ClearScores where they are there.
+// its Program, clears fault words, scores of ops::ClearScores and the outcome (codes -1, scores 0).
 struct BeginArgs {
   const std::int32_t* counts = nullptr;  // [Count::num_counts]
   LaunchTimes* times[kStages] = {};

@@ -1,5 +1,7 @@
 #include "cuda/launch_results.h"
 
+#include <iterator>
+
 namespace ttsrt::cuda {
 
 LaunchResults::LaunchResults(const ops::StateSpec& spec, std::int32_t max_rows,
@@ -7,11 +9,13 @@ LaunchResults::LaunchResults(const ops::StateSpec& spec, std::int32_t max_rows,
     : max_rows_(max_rows),
       max_draws_(max_draws),
       codebooks_(spec.codebooks),
-      max_text_len_(spec.max_text_len) {
+      max_text_len_(spec.max_text_len),
+      max_logprobs_(spec.max_drawn > 0 ? max_draws : 0) {
   static_assert(sizeof(float) == sizeof(std::int32_t));
   const std::int64_t words = max_rows_ + max_draws_ * (codebooks_ + max_text_len_);
   memory_ =
       PinnedBuffer(sizeof(LaunchTimes) + static_cast<std::size_t>(max_draws_) * sizeof(DrawResult) +
+                   static_cast<std::size_t>(max_logprobs_) * sizeof(DrawLogprobs) +
                    static_cast<std::size_t>(words) * sizeof(std::int32_t));
 }
 
@@ -19,7 +23,8 @@ ResultsView LaunchResults::view_at(std::byte* memory) const {
   ResultsView view;
   view.times = reinterpret_cast<LaunchTimes*>(memory);
   view.draws = reinterpret_cast<DrawResult*>(view.times + 1);
-  view.codes = reinterpret_cast<std::int32_t*>(view.draws + max_draws_);
+  view.logprobs = reinterpret_cast<DrawLogprobs*>(view.draws + max_draws_);
+  view.codes = reinterpret_cast<std::int32_t*>(view.logprobs + max_logprobs_);
   view.scores = reinterpret_cast<float*>(view.codes + max_draws_ * codebooks_);
   view.faults = reinterpret_cast<std::uint32_t*>(view.scores + max_draws_ * max_text_len_);
   return view;
@@ -49,6 +54,17 @@ void LaunchResults::read_draws(step::StepOutput& output) const {
   }
   output.scores.clear();
   if (keeps_scores_) output.scores.assign(view.scores, view.scores + draws_ * max_text_len_);
+  if (tells_logprobs_) read_logprobs(view.logprobs, output);
+}
+
+void LaunchResults::read_logprobs(const DrawLogprobs* from, step::StepOutput& output) const {
+  for (std::int64_t d = 0; d < draws_; ++d) {
+    const DrawLogprobs& of = from[d];
+    output.logprobs.push_back(of.drawn);
+    output.likeliest_ids.insert(output.likeliest_ids.end(), std::begin(of.ids), std::end(of.ids));
+    output.likeliest_logprobs.insert(output.likeliest_logprobs.end(), std::begin(of.likeliest),
+                                     std::end(of.likeliest));
+  }
 }
 
 }  // namespace ttsrt::cuda

@@ -42,12 +42,17 @@ class Packer {
       if (limits_.has_items) pack_item(s);
     }
     for (std::size_t s = batch_.segments.size(); s-- > 0;) close_chain(s);
-    for (std::size_t d = 0; d < batch_.draws.size(); ++d) pack_draw(static_cast<std::int32_t>(d));
+    for (std::int32_t d = 0; d < num_draws(); ++d) {
+      pack_draw(d);
+      if (limits_.max_drafts > 0) pack_drafts(d, uses);
+    }
     std::int32_t pick_rows = 0;
     bool keeps_scores = false;
+    bool tells_logprobs = false;
     for (std::int32_t d = 0; d < num_draws(); ++d) {
       const step::Draw& draw = batch_.draws[static_cast<std::size_t>(d)];
       keeps_scores = keeps_scores || uses.keeps_scores(draw.slot);
+      tells_logprobs = tells_logprobs || uses.tells_logprobs(draw.slot);
       if (!uses.uses_picks(draw.slot)) continue;
       writable(view_.pick_draw)[picks] = d;
       writable(view_.pick_first)[picks++] = pick_rows;
@@ -65,6 +70,7 @@ class Packer {
     counts[static_cast<int>(Count::stage)] = stage;
     counts[static_cast<int>(Count::segments)] = static_cast<std::int32_t>(batch_.segments.size());
     counts[static_cast<int>(Count::tiles)] = tiles_;
+    counts[static_cast<int>(Count::tells_logprobs)] = tells_logprobs ? 1 : 0;
   }
 
   std::int32_t picks = 0;
@@ -182,6 +188,17 @@ class Packer {
     used_ids += limits_.codebooks;
   }
 
+  // A guess may be behind all ids of a text, so they are copied only where scores depend on them.
+  void pack_drafts(std::int32_t d, const SlotUses& uses) {
+    const step::Draw& from = batch_.draws[static_cast<std::size_t>(d)];
+    writable(view_.draw_ahead)[d] = from.ahead;
+    writable(view_.draw_drafts)[d] = static_cast<std::int32_t>(used_ids);
+    writable(view_.draw_guess)[d] = from.is_guess ? 1 : 0;
+    if (from.is_guess && !uses.counts_ids(from.slot)) return;
+    std::copy_n(from.drafts, from.ahead, ids_ + used_ids);
+    used_ids += from.ahead;
+  }
+
   const step::RowBatch& batch_;
   const RowsView& view_;
   const RowLimits& limits_;
@@ -198,6 +215,7 @@ RowsLayout layout_of(const RowLimits& limits) {
   layout.max_blocks = limits.max_blocks;
   layout.codebooks = limits.codebooks;
   layout.code_width = limits.code_width;
+  layout.max_drafts = limits.max_drafts;
   layout.has_items = limits.has_items;
   layout.max_tiles = limits.has_items ? limits.tiles.most(limits.max_rows) : 0;
   return layout;
@@ -210,6 +228,19 @@ void copy_up(void* to, const void* from, std::int64_t bytes, cudaStream_t stream
 }
 
 }  // namespace
+
+SlotUses uses_of(const KnownSlots& slots) {
+  const auto rules = [&slots](std::int32_t slot) -> const rules::SlotRules& {
+    return slots.rules[static_cast<std::size_t>(slot)];
+  };
+  const auto tokens = [&slots](std::int32_t slot) -> const TokenHead& {
+    return slots.tokens[static_cast<std::size_t>(slot)];
+  };
+  return {[=](std::int32_t slot) { return rules(slot).use_local_transformer; },
+          [=](std::int32_t slot) { return rules(slot).keep_scores; },
+          [=](std::int32_t slot) { return tokens(slot).counts_ids(); },
+          [=](std::int32_t slot) { return tokens(slot).num_logprobs >= 0; }};
+}
 
 LaunchRows::LaunchRows(const RowLimits& limits, DeviceMemory& memory)
     : limits_(limits), layout_(layout_of(limits)) {
@@ -258,6 +289,7 @@ LaunchCounts LaunchRows::copy(const step::RowBatch& batch, const SlotUses& uses,
   counts.draws = static_cast<std::int32_t>(batch.draws.size());
   counts.picks = host.counts[static_cast<int>(Count::picks)];
   counts.keeps_scores = host.counts[static_cast<int>(Count::keeps_scores)] != 0;
+  counts.tells_logprobs = host.counts[static_cast<int>(Count::tells_logprobs)] != 0;
   counts.has_single_rows = batch.segments.size() == static_cast<std::size_t>(batch.rows);
   for (std::int32_t row = 0; counts.has_single_rows && row < batch.rows; ++row)
     counts.has_single_rows = host.chain_begin[row] == row;

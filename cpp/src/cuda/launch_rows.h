@@ -36,6 +36,7 @@ struct RowLimits {
   std::int32_t codebooks = 0;   // of the slots: forced codes of a draw
   std::int32_t code_width = 0;  // ids of a row of codes
   std::int64_t dim = 0;         // of given vectors; 0: there are none
+  std::int32_t max_drafts = 0;  // of a draw
   bool has_items = false;       // ops of whole items ask for arrays of their own
   ItemTiles tiles = {};         // with items
 };
@@ -51,7 +52,16 @@ struct DeviceRows {
 struct SlotUses {
   std::function<bool(std::int32_t)> uses_picks;  // draws use the local transformer
   std::function<bool(std::int32_t)> keeps_scores;
+  std::function<bool(std::int32_t)> counts_ids;  // of drafts, too
+  std::function<bool(std::int32_t)> tells_logprobs;
 };
+
+// What the host knows of the slots, as the launch that is issued finds them [slots].
+struct KnownSlots {
+  std::vector<rules::SlotRules> rules;
+  std::vector<TokenHead> tokens;
+};
+SlotUses uses_of(const KnownSlots& slots);
 
 class LaunchRows {
  public:

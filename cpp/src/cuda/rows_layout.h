@@ -1,6 +1,6 @@
 // Where the arrays of a launch lie in one block of int32, in device memory and in the pinned memory
-// from which it is copied: counts, arrays by row, arrays by draw, arrays of whole items, block
-// tables, ids. Vectors are a block of their own.
+// from which it is copied: counts, arrays by row, arrays by draw, arrays of drafts, arrays of whole
+// items, block tables, ids. Vectors are a block of their own.
 //
 // The block has the size of the largest launch, so that every array stays where it is and a
 // captured graph can hold its address. TensorRT binds the same block as one tensor
@@ -20,6 +20,7 @@ struct RowsLayout {
   std::int64_t max_blocks = 0;  // of one segment's block table; 0: the Program reads no cache
   std::int64_t codebooks = 0;   // forced codes of a draw
   std::int64_t code_width = 0;  // ids of a row of codes
+  std::int64_t max_drafts = 0;  // of a draw; 0: there are no arrays of drafts
   bool has_items = false;       // whether there are arrays of whole items
   std::int64_t max_tiles = 0;   // with items
 
@@ -36,6 +37,8 @@ struct RowsLayout {
       &RowsView::draw_slot,   &RowsView::draw_conditional, &RowsView::draw_unconditional,
       &RowsView::draw_forced, &RowsView::draw_rows,        &RowsView::pick_draw,
       &RowsView::pick_first};
+  static constexpr Array kDraftArrays[] = {&RowsView::draw_ahead, &RowsView::draw_drafts,
+                                           &RowsView::draw_guess};
   static constexpr Array kItemArrays[] = {
       &RowsView::segment, &RowsView::schedule_row, &RowsView::step_size, &RowsView::ends_step,
       &RowsView::is_last, &RowsView::settled_end,  &RowsView::partner};
@@ -44,12 +47,13 @@ struct RowsLayout {
   // Sizes, in int32: of all arrays before the block tables, of these, of the ids, and of all.
   std::int64_t table_numbers() const {
     const std::int64_t items = has_items ? count_of(kItemArrays) * max_rows + max_tiles : 0;
+    const std::int64_t drafts = max_drafts > 0 ? count_of(kDraftArrays) * draws() : 0;
     return static_cast<std::int64_t>(Count::num_counts) + count_of(kRowArrays) * max_rows +
-           (count_of(kDrawArrays) + 2) * draws() + items;
+           (count_of(kDrawArrays) + 2) * draws() + drafts + items;
   }
   std::int64_t block_numbers() const { return max_rows * max_blocks; }
   std::int64_t id_numbers() const {
-    return max_rows * (code_width > 1 ? code_width : 1) + draws() * codebooks;
+    return max_rows * (code_width > 1 ? code_width : 1) + draws() * (codebooks + max_drafts);
   }
   std::int64_t numbers() const { return table_numbers() + block_numbers() + id_numbers(); }
 
@@ -66,6 +70,9 @@ struct RowsLayout {
     for (const Array array : kRowArrays) view.*array = cut(max_rows);
     for (const Array array : kDrawArrays) view.*array = cut(draws());
     view.pick_source = cut(2 * draws());
+    if (max_drafts > 0) {
+      for (const Array array : kDraftArrays) view.*array = cut(draws());
+    }
     if (has_items) {
       for (const Array array : kItemArrays) view.*array = cut(max_rows);
       view.tile_row = cut(max_tiles);

@@ -12,6 +12,7 @@
 
 #include "rules/inline.h"
 #include "rules/slot_rules.h"
+#include "rules/token_scores.h"
 
 namespace ttsrt::cuda {
 
@@ -26,6 +27,7 @@ constexpr std::uint32_t kNoFault = 0xFFFFFFFFU;
 constexpr std::int32_t kZeroRow = -1;    // first code of a row of zeros
 constexpr float kLargestWhole = 127.0F;  // of an int8 input, key or value
 constexpr float kLeastInput = 1e-30F;    // inputs of which none is as large become int8 zeros
+constexpr std::int32_t kMaxTokenBiases = 2048;  // of a slot
 
 // Elements of a kept key or value; those behind head_dim are zeros.
 TTSRT_RULE constexpr std::int32_t padded_dims(std::int32_t head_dim) {
@@ -56,6 +58,7 @@ enum class Count : std::int32_t {
   stage,         // which of kStages buffers the launch uses
   segments,
   tiles,
+  tells_logprobs,  // 1 if logarithms of probabilities of any draw are told, or 0
   num_counts
 };
 
@@ -104,6 +107,11 @@ struct RowsView {
   const std::int32_t* draw_forced = nullptr;  // [draws] first forced code in `ids`, or -1: none
   const std::int32_t* draw_rows = nullptr;    // [draws] rows of each branch, from those above on
 
+  // Of launches that may verify drafts (rules/ahead.h); absent where none does.
+  const std::int32_t* draw_ahead = nullptr;   // [draws] as step::Draw
+  const std::int32_t* draw_drafts = nullptr;  // [draws] first draft in `ids`
+  const std::int32_t* draw_guess = nullptr;   // [draws] 0 or 1
+
   const std::int32_t* pick_draw = nullptr;    // [picks] draws that use the local transformer
   const std::int32_t* pick_first = nullptr;   // [picks] the conditional row's place in pick_source;
                                               // the unconditional one follows
@@ -122,6 +130,31 @@ struct RowsView {
                                            // (item_piece)
 };
 
+// What step::TokenRules of a slot say, but for the lists.
+struct TokenHead {
+  float repetition_penalty = 1.0F;
+  float presence_penalty = 0.0F;
+  float frequency_penalty = 0.0F;
+  std::int32_t num_seen = 0;
+  std::int32_t num_biases = 0;
+  std::int32_t num_logprobs = -1;
+
+  // Whether it counts for a score which ids were there before.
+  TTSRT_RULE bool counts_ids() const {
+    return repetition_penalty != 1.0F || presence_penalty != 0.0F || frequency_penalty != 0.0F;
+  }
+  TTSRT_RULE bool changes_scores() const { return counts_ids() || num_biases > 0; }
+};
+
+// Token rules of the slots; absent where slots take none.
+struct TokensView {
+  TokenHead* heads = nullptr;          // [slots]
+  std::int32_t* seen = nullptr;        // [slots, max_drawn]
+  rules::TokenBias* biases = nullptr;  // [slots, kMaxTokenBiases]
+  std::int32_t* drawn = nullptr;       // [slots, max_drawn]: what each step drew
+  std::int32_t max_drawn = 0;
+};
+
 // What the slots keep; [slots] unless said otherwise.
 struct SlotsView {
   rules::SlotRules* rules = nullptr;
@@ -130,6 +163,7 @@ struct SlotsView {
   std::int32_t* last_codes = nullptr;  // [slots, codebooks]
   std::uint32_t* seen = nullptr;       // [slots, codebooks, seen_words]
   float* context_rows = nullptr;       // [slots, max_context_rows, dim]
+  TokensView tokens;
   std::int32_t num_slots = 0;
   std::int32_t max_text_len = 0;
   std::int32_t codebooks = 0;
@@ -184,11 +218,19 @@ struct DrawResult {
   std::int32_t final_rows = 0;
 };
 
+// Logarithms of probabilities that a draw tells; as many of the likeliest as its slot asks for.
+struct DrawLogprobs {
+  float drawn = 0.0F;
+  std::int32_t ids[rules::kMaxLogprobs] = {};
+  float likeliest[rules::kMaxLogprobs] = {};
+};
+
 struct OutcomeView {
   std::int32_t* sampled = nullptr;    // [draws, codebooks], -1: not drawn
   std::int32_t* likeliest = nullptr;  // [draws, codebooks], -1: unknown
   float* scores = nullptr;            // [draws, max_text_len], zeros if a slot does not keep them
   DrawResult* results = nullptr;      // [draws]
+  DrawLogprobs* logprobs = nullptr;   // [draws], or none where slots take no token rules
 };
 
 // Nanoseconds of the device's clock.
@@ -201,10 +243,11 @@ struct LaunchTimes {
 // began, the last kernel all else.
 struct ResultsView {
   LaunchTimes* times = nullptr;
-  std::uint32_t* faults = nullptr;  // [max_rows]
-  DrawResult* draws = nullptr;      // [max_draws]
-  std::int32_t* codes = nullptr;    // [max_draws, codebooks]
-  float* scores = nullptr;          // [max_draws, max_text_len], where Count::keeps_scores is 1
+  std::uint32_t* faults = nullptr;   // [max_rows]
+  DrawResult* draws = nullptr;       // [max_draws]
+  std::int32_t* codes = nullptr;     // [max_draws, codebooks]
+  float* scores = nullptr;           // [max_draws, max_text_len], where Count::keeps_scores is 1
+  DrawLogprobs* logprobs = nullptr;  // [max_draws], where Count::tells_logprobs is 1
 };
 
 // Where an op says that a row is not finite: the smallest word of each row stays (ops/faults.h).

@@ -12,14 +12,14 @@ namespace {
 void expect_rows(const Called& called, const cuda::RowsView& rows) {
   const std::int32_t* launch = called.launch();
   EXPECT_EQ(rows.counts, launch);
-  EXPECT_EQ(rows.slot, launch + 9);
-  EXPECT_EQ(rows.position, launch + 9 + 8);
-  EXPECT_EQ(rows.table_at, launch + 9 + 15 * 8);
-  EXPECT_EQ(rows.draw_slot, launch + 9 + 16 * 8);
-  EXPECT_EQ(rows.pick_first, launch + 9 + 16 * 8 + 6 * 4);
-  EXPECT_EQ(rows.pick_source, launch + 9 + 16 * 8 + 7 * 4);
-  EXPECT_EQ(rows.blocks, launch + 9 + 16 * 8 + 9 * 4);
-  EXPECT_EQ(rows.ids, launch + 9 + 16 * 8 + 9 * 4 + 2 * 8);
+  EXPECT_EQ(rows.slot, launch + 10);
+  EXPECT_EQ(rows.position, launch + 10 + 8);
+  EXPECT_EQ(rows.table_at, launch + 10 + 15 * 8);
+  EXPECT_EQ(rows.draw_slot, launch + 10 + 16 * 8);
+  EXPECT_EQ(rows.pick_first, launch + 10 + 16 * 8 + 6 * 4);
+  EXPECT_EQ(rows.pick_source, launch + 10 + 16 * 8 + 7 * 4);
+  EXPECT_EQ(rows.blocks, launch + 10 + 16 * 8 + 9 * 4);
+  EXPECT_EQ(rows.ids, launch + 10 + 16 * 8 + 9 * 4 + 2 * 8);
 }
 
 void expect_slots(const Called& called, const cuda::SlotsView& slots) {

@@ -13,9 +13,9 @@ constexpr Type kFloat = Type::float32;
 constexpr Type kHalf = Type::float16;
 constexpr bool kWritten = true;
 
-// The launch of all samples: 8 rows, 4 draws, 2 blocks, 3 codebooks. Its tables have 9 counts, 16
+// The launch of all samples: 8 rows, 4 draws, 2 blocks, 3 codebooks. Its tables have 10 counts, 16
 // numbers for each row, 9 for each draw, 2 blocks and 3 ids for each row, and 3 ids for each draw.
-constexpr std::int64_t kLaunchNumbers = 9 + 16 * 8 + 9 * 4 + 2 * 8 + 3 * 8 + 3 * 4;
+constexpr std::int64_t kLaunchNumbers = 10 + 16 * 8 + 9 * 4 + 2 * 8 + 3 * 8 + 3 * 4;
 constexpr auto kRuleWords = static_cast<std::int64_t>(sizeof(rules::SlotRules) / 4);
 constexpr auto kStateWords = static_cast<std::int64_t>(sizeof(rules::SlotState) / 4);
 

@@ -65,6 +65,14 @@ __device__ inline void add_fault_of(const FaultsView& faults, std::int32_t row,
   if (fault == rules::DrawFault::no_choice) add_fault(faults, row, faults.no_choice);
 }
 
+// How many drafts draw `d` is behind, and whether it is a guess.
+__device__ inline std::int32_t ahead_of(const RowsView& rows, std::int32_t d) {
+  return rows.draw_ahead == nullptr ? 0 : rows.draw_ahead[d];
+}
+__device__ inline bool is_guess(const RowsView& rows, std::int32_t d) {
+  return rows.draw_guess != nullptr && rows.draw_guess[d] != 0;
+}
+
 // The code of place `place` of draw `d`, of which `drawn` was drawn.
 __device__ inline std::int32_t code_of(const RowsView& rows, std::int32_t d, std::int32_t place,
                                        std::int32_t drawn) {
@@ -95,6 +103,14 @@ struct DrawSlot {
   // finished.
   __device__ static void copy_rules(DrawShared& shared, const SlotsView& slots, std::int32_t slot) {
     copy_words(shared.rules, slots.rules + slot, sizeof(rules::SlotRules));
+  }
+
+  // Copies the state as it is behind so many drafts (rules::state_ahead).
+  __device__ static void copy_state(DrawShared& shared, const SlotsView& slots, std::int32_t slot,
+                                    std::int32_t ahead) {
+    copy_words(shared.state, slots.states + slot, sizeof(rules::SlotState));
+    static_assert(offsetof(rules::SlotState, step) == 0);  // so that thread 0 has copied it
+    if (threadIdx.x == 0) reinterpret_cast<rules::SlotState*>(shared.state)->step += ahead;
   }
 
   // Has thread 0 write the uniform number of a place, for all to read after the next barrier.

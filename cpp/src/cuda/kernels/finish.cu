@@ -1,8 +1,10 @@
 // Ends a step of each draw (ops::FinishStep): whether speech ended in the stack, the last codes,
-// the seen sets and the number of steps. A block per draw; one thread applies the rules of the end.
+// the seen sets, the drawn ids and the number of steps. A block per draw; one thread applies the
+// rules of the end. The block of a draw that verifies no draft also ends those behind it that do.
 #include "cuda/check.h"
 #include "cuda/kernels/draw_block.cuh"
 #include "cuda/launch.h"
+#include "rules/ahead.h"
 #include "rules/seen.h"
 #include "rules/stop.h"
 
@@ -49,6 +51,47 @@ __device__ void add_seen(const SlotsView& slots, const DrawSlot& slot, std::int3
   }
 }
 
+// Ends a step of the slot: its codes are `sampled`, behind `last`. One thread does it.
+__device__ DrawResult end_step(const FinishStepArgs& args, std::int32_t d, std::int32_t index,
+                               const rules::SlotRules& rules, const StackCodes& codes,
+                               rules::SlotState& state) {
+  rules::count_equal(rules, state, codes.last, codes.sampled, args.slots.codebooks);
+  DrawResult result;
+  result.slot = index;
+  if (args.rows.draw_forced[d] < 0)
+    result.end_frame = rules::end_frame(rules, state, codes.sampled, codes.likeliest);
+  result.focus = rules.prior.mode == rules::PriorMode::off ? -1 : state.focus;
+  const TokensView& tokens = args.slots.tokens;
+  if (tokens.drawn != nullptr && state.step < tokens.max_drawn)
+    tokens.drawn[std::int64_t{index} * tokens.max_drawn + state.step] = codes.sampled[0];
+  ++state.step;
+  args.outcome.results[d] = result;
+  return result;
+}
+
+// Ends the draws that verify drafts behind draw `d`, which gave `result`. They have one code each,
+// which becomes the slot's last one. One thread does it.
+__device__ void end_drafts(const FinishStepArgs& args, std::int32_t d, DrawResult result,
+                           const rules::SlotRules& rules, rules::SlotState& state) {
+  const RowsView& rows = args.rows;
+  const std::int32_t draws = count_of(rows, Count::draws);
+  const std::int32_t* sampled = args.outcome.sampled;
+  for (std::int32_t next = d + 1; next < draws; ++next) {
+    const std::int32_t ahead = ahead_of(rows, next);
+    if (ahead == 0 || is_guess(rows, next)) return;
+    const std::int32_t draft = rows.ids[rows.draw_drafts[next] + ahead - 1];
+    if (rules::goes_on(result.has_codes != 0, result.end_frame, sampled[next - 1], draft)) {
+      const StackCodes codes{sampled + next, args.outcome.likeliest + next, sampled + next - 1};
+      result = end_step(args, next, result.slot, rules, codes, state);
+      args.slots.last_codes[result.slot] = sampled[next];
+      continue;
+    }
+    result = {result.slot};
+    result.has_codes = 0;
+    args.outcome.results[next] = result;
+  }
+}
+
 __global__ void finish_step_kernel(const __grid_constant__ FinishStepArgs args) {
   __shared__ DrawShared shared;
   extern __shared__ __align__(16) std::byte dynamic[];
@@ -60,7 +103,12 @@ __global__ void finish_step_kernel(const __grid_constant__ FinishStepArgs args) 
   DrawSlot::copy_rules(shared, slots, index);
   wait_for_previous_kernel();
   if (!is_draw) return;
-  copy_words(shared.state, slots.states + index, sizeof(rules::SlotState));
+  if (is_guess(args.rows, d)) {
+    if (threadIdx.x == 0) args.outcome.results[d] = {index};
+    return;
+  }
+  if (ahead_of(args.rows, d) > 0) return;
+  DrawSlot::copy_state(shared, slots, index, 0);
   const std::int64_t at = std::int64_t{d} * slots.codebooks;
   std::int32_t* last = slots.last_codes + std::int64_t{index} * slots.codebooks;
   const StackCodes codes = copy_codes(dynamic, args.outcome.sampled + at,
@@ -70,14 +118,8 @@ __global__ void finish_step_kernel(const __grid_constant__ FinishStepArgs args) 
     last[i] = codes.sampled[i];
   if (threadIdx.x != 0) return;
   rules::SlotState state = slot.state;
-  rules::count_equal(slot.rules, state, codes.last, codes.sampled, slots.codebooks);
-  DrawResult result;
-  result.slot = index;
-  if (args.rows.draw_forced[d] < 0)
-    result.end_frame = rules::end_frame(slot.rules, state, codes.sampled, codes.likeliest);
-  result.focus = slot.rules.prior.mode == rules::PriorMode::off ? -1 : state.focus;
-  args.outcome.results[d] = result;
-  ++state.step;
+  const DrawResult result = end_step(args, d, index, slot.rules, codes, state);
+  if (slots.codebooks == 1) end_drafts(args, d, result, slot.rules, state);
   slots.states[index] = state;
 }
 

@@ -10,6 +10,8 @@ namespace ttsrt::cuda {
 
 constexpr auto kResultWords = static_cast<std::int64_t>(sizeof(DrawResult) / sizeof(std::int32_t));
 static_assert(sizeof(DrawResult) % sizeof(std::int32_t) == 0);
+constexpr auto kLogprobWords = static_cast<std::int64_t>(sizeof(DrawLogprobs) / sizeof(float));
+static_assert(sizeof(DrawLogprobs) % sizeof(float) == 0);
 
 // A thread of so many.
 struct Share {
@@ -20,6 +22,13 @@ struct Share {
 // Words that each launch gives: faults, results and codes.
 TTSRT_RULE std::int64_t given_words(const GiveArgs& args) {
   return args.max_rows + args.max_draws * (kResultWords + args.codebooks);
+}
+
+TTSRT_RULE void give_logprobs(const GiveArgs& args, const ResultsView& to, const Share& share) {
+  const auto* source = reinterpret_cast<const std::uint32_t*>(args.outcome.logprobs);
+  auto* target = reinterpret_cast<std::uint32_t*>(to.logprobs);
+  for (std::int64_t i = share.rank; i < args.max_draws * kLogprobWords; i += share.size)
+    target[i] = source[i];
 }
 
 // Copies a thread's share of what came of the launch. Most threads have one word or none.
@@ -42,6 +51,8 @@ TTSRT_RULE void give_share(const GiveArgs& args, const ResultsView& to, const Sh
     }
     *target = *source;
   }
+  if (args.counts[static_cast<std::int32_t>(Count::tells_logprobs)] != 0)
+    give_logprobs(args, to, share);
   if (!keeps_scores) return;
   const std::int64_t scores = std::int64_t{args.max_draws} * args.max_text_len;
   for (std::int64_t i = share.rank; i < scores; i += share.size)

@@ -2,10 +2,12 @@
 // its logits, takes the likeliest code, and draws one where no local transformer does.
 //
 // Decided: the likeliest code alone is found while the logits are read, and the common chain of
-// top-k and temperature draws from registers (top_k_draw.cuh). Whatever is unusual in a row, and
-// all other chains, are for draw.cuh. All ways have the same results.
+// top-k and temperature draws from registers (top_k_draw.cuh). Whatever is unusual in a row, rows
+// of which token rules change scores, and all other chains, are for draw.cuh. All ways have the
+// same results.
 #include "cuda/check.h"
 #include "cuda/kernels/draw_block.cuh"
+#include "cuda/kernels/token_row.cuh"
 #include "cuda/kernels/top_k_draw.cuh"
 #include "cuda/launch.h"
 
@@ -21,6 +23,7 @@ struct SampleSite {
   std::int32_t slot;
   std::int32_t conditional;
   std::int32_t unconditional;
+  std::int32_t ahead;
   std::int64_t at;  // of the code in the outcome
 
   __device__ explicit SampleSite(const SampleArgs& args)
@@ -29,6 +32,7 @@ struct SampleSite {
         slot(args.rows.draw_slot[draw]),
         conditional(args.rows.draw_conditional[draw]),
         unconditional(args.rows.draw_unconditional[draw]),
+        ahead(ahead_of(args.rows, draw)),
         at(std::int64_t{draw} * args.slots.codebooks + place) {}
 
   __device__ RawLogits raw(const SampleArgs& args, float scale) const {
@@ -37,17 +41,46 @@ struct SampleSite {
     return {logits + conditional * width,
             unconditional < 0 ? nullptr : logits + unconditional * width, scale};
   }
+
+  // After kernels of earlier launches.
+  __device__ TokenHead tokens(const SampleArgs& args) const {
+    const TokenHead* heads = args.slots.tokens.heads;
+    return heads == nullptr ? TokenHead{} : heads[slot];
+  }
+
+  // The token rules behind the drafts of the draw; `step` counts these.
+  __device__ rules::TokenScores scores(const SampleArgs& args, const TokenHead& head,
+                                       std::int32_t step) const {
+    const TokensView& tokens = args.slots.tokens;
+    const std::int64_t first = std::int64_t{slot} * tokens.max_drawn;
+    rules::TokenScores of;
+    of.repetition_penalty = head.repetition_penalty;
+    of.presence_penalty = head.presence_penalty;
+    of.frequency_penalty = head.frequency_penalty;
+    of.seen = tokens.seen + first;
+    of.num_seen = head.num_seen;
+    of.drawn = tokens.drawn + first;
+    of.num_drawn = min(step - ahead, tokens.max_drawn);
+    of.ahead = ahead == 0 ? nullptr : args.rows.ids + args.rows.draw_drafts[draw];
+    of.num_ahead = ahead;
+    of.biases = tokens.biases + std::int64_t{slot} * kMaxTokenBiases;
+    of.num_biases = head.num_biases;
+    return of;
+  }
 };
 
-__device__ bool takes_likeliest(const SampleArgs& args, const rules::SlotRules& rules) {
+__device__ bool takes_likeliest(const SampleArgs& args, const rules::SlotRules& rules,
+                                const TokenHead& tokens) {
   const rules::SamplerRules& sampler = rules.sampler;
   const bool is_greedy = sampler.temperature <= 0.0F && !rules::counts_seen(sampler);
-  return args.guided == nullptr && (is_greedy || rules.use_local_transformer);
+  return args.guided == nullptr &&
+         ((is_greedy && !tokens.changes_scores()) || rules.use_local_transformer);
 }
 
-__device__ bool takes_top_k(const SampleArgs& args, const rules::SlotRules& rules) {
+__device__ bool takes_top_k(const SampleArgs& args, const rules::SlotRules& rules,
+                            const TokenHead& tokens) {
   return args.guided == nullptr && blockDim.x == kTopKThreads && !rules.use_local_transformer &&
-         draws_top_k(rules.sampler, args.vocab);
+         !tokens.changes_scores() && draws_top_k(rules.sampler, args.vocab);
 }
 
 // Finds the likeliest code of a row without keeping the row. Returns it packed, or 0 if the row is
@@ -130,6 +163,34 @@ __device__ bool take_top_k(const SampleArgs& args, DrawShared& shared, TopKShare
   return is_drawn;
 }
 
+// Draws from a whole row of logits.
+template <bool kInShared>
+__device__ void take_from_row(const SampleArgs& args, DrawShared& shared, ThreadBlock& block,
+                              std::byte* dynamic, const SampleSite& site, const DrawSlot& slot,
+                              const TokenHead& tokens, const RawLogits& raw) {
+  BlockRow row = draw_row<kInShared>(dynamic, args.scratch, site.at, args.vocab);
+  row.seen = copy_seen<kInShared>(dynamic, args.slots, slot.rules.sampler, site.slot, site.place,
+                                  args.vocab);
+  float* guided = args.guided == nullptr ? nullptr : args.guided + site.at * args.vocab;
+  if (!mask_row(block, slot.rules, slot.state, raw, true, guided, row.logits, args.vocab))
+    add_fault(args.faults, site.conditional, args.faults.not_finite);
+  std::uint64_t best = largest_of(block, row.logits, args.vocab);
+  if (block.rank() == 0) args.outcome.likeliest[site.at] = best_index(best);
+  if (slot.rules.use_local_transformer) return;
+  if (tokens.changes_scores()) {
+    // The memory of weights and offsets is free until the draw.
+    const TokenRow of{row.logits, reinterpret_cast<std::uint32_t*>(row.weights), row.offsets,
+                      args.vocab};
+    if (!change_scores(block, site.scores(args, tokens, slot.state.step), tokens.counts_ids(), of))
+      add_fault(args.faults, site.conditional, args.faults.not_finite);
+    best = 0;
+  }
+  const rules::DrawOutcome drawn = draw_code(block, slot.rules.sampler, row, shared.number, best);
+  if (block.rank() != 0) return;
+  add_fault_of(args.faults, site.conditional, drawn.fault);
+  args.outcome.sampled[site.at] = code_of(args.rows, site.draw, site.place, drawn.code);
+}
+
 // --- kernels ------------------------------------------------------------------------------------
 
 // Grid: (codebooks, draws).
@@ -147,26 +208,21 @@ __global__ void __launch_bounds__(kMostDrawThreads)
   const DrawSlot slot(shared);
   DrawSlot::copy_rules(shared, args.slots, site.slot);
   wait_for_previous_kernel();
-  copy_words(shared.state, args.slots.states + site.slot, sizeof(rules::SlotState));
+  DrawSlot::copy_state(shared, args.slots, site.slot, site.ahead);
+  const TokenHead tokens = site.tokens(args);
   __syncthreads();
   slot.write_number(shared, site.place, 0);
   const RawLogits raw = site.raw(args, slot.rules.cfg_scale);
   ThreadBlock block(shared.room);
-  if (takes_likeliest(args, slot.rules) && take_likeliest(args, block, site, slot, raw)) return;
-  if (takes_top_k(args, slot.rules) && take_top_k(args, shared, top_k, site, slot, raw)) return;
-  BlockRow row = draw_row<kInShared>(dynamic, args.scratch, site.at, args.vocab);
-  row.seen = copy_seen<kInShared>(dynamic, args.slots, slot.rules.sampler, site.slot, site.place,
-                                  args.vocab);
-  float* guided = args.guided == nullptr ? nullptr : args.guided + site.at * args.vocab;
-  if (!mask_row(block, slot.rules, slot.state, raw, true, guided, row.logits, args.vocab))
-    add_fault(args.faults, site.conditional, args.faults.not_finite);
-  const std::uint64_t best = largest_of(block, row.logits, args.vocab);
-  if (block.rank() == 0) args.outcome.likeliest[site.at] = best_index(best);
-  if (slot.rules.use_local_transformer) return;
-  const rules::DrawOutcome drawn = draw_code(block, slot.rules.sampler, row, shared.number, best);
-  if (block.rank() != 0) return;
-  add_fault_of(args.faults, site.conditional, drawn.fault);
-  args.outcome.sampled[site.at] = code_of(args.rows, site.draw, site.place, drawn.code);
+  const bool is_taken =
+      (takes_likeliest(args, slot.rules, tokens) && take_likeliest(args, block, site, slot, raw)) ||
+      (takes_top_k(args, slot.rules, tokens) && take_top_k(args, shared, top_k, site, slot, raw));
+  if (!is_taken) take_from_row<kInShared>(args, shared, block, dynamic, site, slot, tokens, raw);
+  if (tokens.num_logprobs < 0 || slot.rules.use_local_transformer) return;
+  __syncthreads();  // the code is there
+  DrawLogprobs& told = args.outcome.logprobs[site.draw];
+  tell_logprobs(block, raw.conditional, args.vocab, tokens.num_logprobs,
+                args.outcome.sampled[site.at], &told.drawn, told.ids, told.likeliest);
 }
 
 }  // namespace

@@ -52,7 +52,10 @@ __global__ void __launch_bounds__(kThreads)
     if (entries[later].slot == entry.slot) return;
   }
   copy_rules(entry.rules, slots.rules + slot);
-  if (threadIdx.x == 0) slots.states[slot] = rules::start_state(entry.rules);
+  if (threadIdx.x == 0) {
+    slots.states[slot] = rules::start_state(entry.rules);
+    if (slots.tokens.heads != nullptr) slots.tokens.heads[slot] = entry.tokens;
+  }
   fill(slots.counts + slot * slots.max_text_len, slots.max_text_len, 0);
   fill(slots.last_codes + slot * slots.codebooks, slots.codebooks,
        entry.rules.block.steps > 0 ? entry.rules.block.mask_id : 0);
