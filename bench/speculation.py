@@ -2,6 +2,7 @@
 
     python -m bench.speculation models --size true --tokens 128 --turns 5
     python -m bench.speculation models --size true --tokens 128 --turns 5 --mode draft
+    python -m bench.speculation models --size true --tokens 128 --turns 5 --device cuda
 
 The model has random weights of TinyLlama's sizes, but each id is followed by one that is known
 (bench/speculation_models.py). So a prompt can be written of which the answer is a copy, or in which

@@ -94,8 +94,7 @@ def test_company_changes_no_probability(case: str, device: str, engine_of: Engin
     """Probabilities of ids that are generated and that are scored, alone and in a crowd, to the
     bit."""
     prompts = [ids[: max(2, len(ids) - cut)] for ids, _ in prompts_of(case) for cut in (0, 2, 3)]
-    has_logprobs = not device.startswith("cuda")
-    tokens = rt.TokenOptions(ignore_eos=True, logprobs=3 if has_logprobs else None)
+    tokens = rt.TokenOptions(ignore_eos=True, logprobs=3)
     sampling = {"temperature": 0.9, "seed": 4, "prior": None, "tokens": tokens}
     requests = [rt.Request(text_ids=ids, max_frames=9, **sampling) for ids in prompts]
     scored = [rt.Request(text_ids=ids, score=True, prior=None) for ids in prompts]

@@ -111,6 +111,23 @@ TEST(Bounds, TheUsualOnesAreAllOfADecoder) {
   }
 }
 
+// Some requests have drafts, one has a row for each.
+TEST(Bounds, TheUsualOnesAreAllOfADecoderThatChecksDrafts) {
+  BoundsLimits limits;
+  limits.max_rows = 3 + 2 * 4;
+  limits.max_draws = limits.max_rows;
+  limits.uses_cache = true;
+  limits.has_drafts = true;
+  const std::vector<Bounds> usual = usual_bounds(limits);
+  EXPECT_EQ(rows_of(usual), (std::vector<std::int32_t>{1, 2, 2, 4, 4, 8, 8, 11, 11}));
+  for (std::int32_t rows = 1; rows <= limits.max_rows; ++rows) {
+    EXPECT_TRUE(has(usual, bounds_of({rows, rows, 0, 0, true}, limits))) << rows;
+    EXPECT_TRUE(rows == 1 || has(usual, bounds_of({rows, rows, 0, 0, false}, limits))) << rows;
+    // Two rows of one draw, of a model that guesses.
+    EXPECT_TRUE(rows == 1 || has(usual, bounds_of({rows, 1, 0, 0, false}, limits))) << rows;
+  }
+}
+
 // Whatever prefill and encoders launch: segments of any length, or of one row each.
 TEST(Bounds, TheUsualOnesAreAllOfRows) {
   for (const std::int32_t most : {1, 2, 12, 64, 100}) {

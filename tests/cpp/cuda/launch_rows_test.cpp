@@ -12,6 +12,8 @@ namespace {
 
 using test::TestBatch;
 
+bool never(std::int32_t) { return false; }
+
 std::vector<std::int32_t> first(const std::int32_t* values, std::int32_t count) {
   return {values, values + count};
 }
@@ -22,7 +24,7 @@ class LaunchRowsTest : public testing::Test {
     numbers_.assign(static_cast<std::size_t>(rows_.num_numbers()), -7);
     return rows_.pack(batch,
                       {[picks_of](std::int32_t slot) { return slot == picks_of; },
-                       [picks_of](std::int32_t slot) { return slot == picks_of; }},
+                       [picks_of](std::int32_t slot) { return slot == picks_of; }, never, never},
                       1, numbers_.data(), vectors_.data());
   }
 
@@ -143,8 +145,8 @@ TEST(LaunchRowsOfItems, NameTheirSegmentsAndTiles) {
   }
   batch.add(1, 128, step::Input::zeros);
   std::vector<std::int32_t> numbers(static_cast<std::size_t>(rows.num_numbers()), -7);
-  const auto never = [](std::int32_t) { return false; };
-  const RowsView view = rows.pack(batch.batch, {never, never}, 0, numbers.data(), nullptr);
+  const SlotUses none{never, never, never, never};
+  const RowsView view = rows.pack(batch.batch, none, 0, numbers.data(), nullptr);
   EXPECT_EQ(view.counts[static_cast<int>(Count::segments)], 3);
   ASSERT_EQ(view.counts[static_cast<int>(Count::tiles)], 7);
   EXPECT_EQ(first(view.tile_row, 7), (Numbers{0, 256, 512, 650, 906, 1162, 1300}));
@@ -181,6 +183,45 @@ TEST_F(LaunchRowsTest, DrawsAndPicksNameTheirRows) {
   EXPECT_EQ(first(view.ids, 2), forced);
   EXPECT_EQ(first(view.pick_draw, 1), (Numbers{2}));
   EXPECT_EQ(first(view.pick_source, 2), (Numbers{3, 4}));
+  EXPECT_EQ(view.draw_ahead, nullptr);
+  EXPECT_EQ(view.draw_guess, nullptr);
+}
+
+// Draws that verify have their drafts among the ids; guesses only where scores count these.
+TEST(LaunchRowsOfDrafts, FollowOtherIds) {
+  DeviceMemory memory{DeviceMemory::Mode::count};
+  LaunchRows rows{{.max_rows = 6, .max_draws = 5, .codebooks = 1, .code_width = 1, .max_drafts = 4},
+                  memory};
+  const std::vector<std::int32_t> drafts = {31, 32, 33, 34};
+  TestBatch batch;
+  batch.add_ids(1, 3, step::Input::codes, {30, 31, 32});
+  batch.add_ids(2, 1, step::Input::codes, {40});
+  batch.add_ids(3, 1, step::Input::codes, {50});
+  for (std::int32_t d = 0; d < 5; ++d) {
+    step::Draw draw;
+    draw.slot = d < 3 ? 1 : d - 1;
+    draw.conditional_row = d;
+    draw.is_guess = d >= 3;
+    draw.ahead = d >= 3 ? 4 : d;
+    draw.drafts = drafts.data();
+    batch.batch.draws.push_back(draw);
+  }
+  KnownSlots slots;
+  slots.rules.resize(4);
+  slots.tokens.resize(4);
+  slots.tokens[3].presence_penalty = 0.5F;
+  slots.tokens[2].num_biases = 1;
+  std::vector<std::int32_t> numbers(static_cast<std::size_t>(rows.num_numbers()), -7);
+  RowsView view = rows.pack(batch.batch, uses_of(slots), 0, numbers.data(), nullptr);
+  EXPECT_EQ(view.counts[static_cast<int>(Count::tells_logprobs)], 0);
+  EXPECT_EQ(first(view.draw_ahead, 5), (Numbers{0, 1, 2, 4, 4}));
+  EXPECT_EQ(first(view.draw_guess, 5), (Numbers{0, 0, 0, 1, 1}));
+  EXPECT_EQ(first(view.draw_drafts, 5), (Numbers{5, 5, 6, 8, 8}));
+  EXPECT_EQ(first(view.ids, 12), (Numbers{30, 31, 32, 40, 50, 31, 31, 32, 31, 32, 33, 34}));
+  EXPECT_LE(view.ids + 6 + 5 * (1 + 4), numbers.data() + numbers.size());
+  slots.tokens[2].num_logprobs = 0;
+  view = rows.pack(batch.batch, uses_of(slots), 0, numbers.data(), nullptr);
+  EXPECT_EQ(view.counts[static_cast<int>(Count::tells_logprobs)], 1);
 }
 
 }  // namespace

@@ -280,12 +280,17 @@ TEST_P(DraftEngines, MemoryIsPlanned) {
       asked.speculation.mode = "ngram";
       const MemoryPlan alone = plan_memory(engine_, asked);
       EXPECT_GT(plan.kv_cache, alone.kv_cache);
-      EXPECT_EQ(plan.weights, alone.weights + Engine::open(other_.path()).info().weight_bytes);
+      const std::uint64_t more = Engine::open(other_.path()).info().weight_bytes;
+      if (chosen.device == test::kCuda) {  // its copies are padded
+        EXPECT_GE(plan.weights, alone.weights + more);
+      } else {
+        EXPECT_EQ(plan.weights, alone.weights + more);
+      }
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Places, DraftEngines, testing::ValuesIn(test::all_places()),
+INSTANTIATE_TEST_SUITE_P(Places, DraftEngines, testing::ValuesIn(test::speculating_places()),
                          test::place_name);
 
 class DraftEnginesRefused : public testing::Test {

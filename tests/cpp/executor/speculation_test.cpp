@@ -210,7 +210,7 @@ TEST_P(Speculating, EventsAreTheWhole) {
   EXPECT_LT(events, streamed.size());  // some have several ids
 }
 
-INSTANTIATE_TEST_SUITE_P(Places, Speculating, testing::ValuesIn(test::all_places()),
+INSTANTIATE_TEST_SUITE_P(Places, Speculating, testing::ValuesIn(test::speculating_places()),
                          test::place_name);
 
 TEST(SpeculationRefused, WhereModelsOrTracesForbidIt) {

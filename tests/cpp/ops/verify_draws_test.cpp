@@ -299,7 +299,7 @@ TEST_P(VerifyDraws, EqualStepsEndAsBefore) {
 
 std::vector<std::string> checking_backends() {
   std::vector<std::string> names{kReference};
-  for (const std::string& name : cpu::supported_levels()) names.push_back(name);
+  for (const std::string& name : test::native_backends()) names.push_back(name);
   return names;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "support/causal_models.h"
+#include "support/native_backends.h"
 #include "support/tiny_executor.h"
 
 namespace ttsrt::test {
@@ -86,6 +87,13 @@ inline std::vector<Request> ruled_prompts() {
     all[i].tokens = tokens;
   }
   return all;
+}
+
+// Where executors may speculate: every place, and a GPU where there is one.
+inline std::vector<Place> speculating_places() {
+  std::vector<Place> places = all_places();
+  if (num_cuda_devices() > 0) places.push_back({kCuda, 0});
+  return places;
 }
 
 class SpeculatingAt : public ExecutorAt {

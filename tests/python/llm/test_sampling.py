@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 import ttsrt_rt as rt
 from tests.python.convert.llm_models import PHI, arrays_of, write_config, write_llm, write_model
+from tests.devices import DEVICES, NATIVE
 from ttsrt_rt.llm import Generator
 
 Floats = NDArray[np.float32]
 VOCAB = 96
 PROMPT = [3, 9, 9, 20]
-HOST_DEVICES = ("reference", "cpu")
 SETTINGS: list[dict[str, Any]] = [
     {"temperature": 0.7},
     {"temperature": 1.0, "top_k": 5},
@@ -106,7 +106,7 @@ def engine_of(tmp_path_factory: pytest.TempPathFactory, logits: Floats) -> Engin
     return engine
 
 
-@pytest.fixture(scope="module", params=HOST_DEVICES)
+@pytest.fixture(scope="module", params=DEVICES)
 def generators(request: pytest.FixtureRequest, engine_of: EngineOf) -> Iterator[list[Generator]]:
     made = [Generator(engine_of(row), device=request.param) for row in range(2)]
     yield made
@@ -180,7 +180,7 @@ def test_padding_ids_are_never_drawn(tmp_path: Path) -> None:
     checkpoint = rt.convert(tmp_path / "source", tmp_path / "checkpoint", progress=False)
     assert json.loads((checkpoint / "config.json").read_text())["model"]["tokens"] == 20
     rt.build(checkpoint, tmp_path / "engine", progress=False)
-    with rt.Executor(tmp_path / "engine", device="cpu") as executor:
+    with rt.Executor(tmp_path / "engine", device=NATIVE) as executor:
         fields: dict[str, Any] = {"text_ids": [1], "max_frames": 2, "temperature": 0.0}
         masked = executor.generate(**fields, tokens=rt.TokenOptions())
         assert masked.codes[:, 0].tolist() == [19, 19]
@@ -289,7 +289,7 @@ def test_the_golden_filters(tmp_path: Path) -> None:
     for row in range(3):
         logits, ids = golden["logits"][row], golden["ids"][row].tolist()
         engine = write_biases(tmp_path / str(row), logits)
-        with Generator(engine, device="cpu") as generator:
+        with Generator(engine, device=NATIVE) as generator:
             for number, setting in enumerate(settings):
                 expected = golden[f"out_{number}"][row]
                 ours = processed(logits, ids, setting)

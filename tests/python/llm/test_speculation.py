@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import NEEDS_GPU
 from tests.needs_llm import jinja2, tokenizers
 from ttsrt_rt.llm import Generator
 from ttsrt_rt.memory import plan_memory
@@ -47,9 +48,14 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder / "engine"
 
 
+@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=NEEDS_GPU)])
+def device(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def generator(engine: Path) -> Iterator[Generator]:
-    with Generator(engine, device="cpu") as opened:
+def generator(engine: Path, device: str) -> Iterator[Generator]:
+    with Generator(engine, device=device) as opened:
         yield opened
 
 
@@ -110,8 +116,8 @@ def test_streams_are_the_whole(generator: Generator) -> None:
     assert tuple(number for piece in pieces for number in piece.ids) == expected.ids
 
 
-def test_executors_decide_for_requests_that_do_not(engine: Path) -> None:
-    with Generator(engine, device="cpu", speculation=rt.Speculation(mode="ngram")) as generator:
+def test_executors_decide_for_requests_that_do_not(engine: Path, device: str) -> None:
+    with Generator(engine, device=device, speculation=rt.Speculation(mode="ngram")) as generator:
         on = generator.generate(PROMPTS[1], max_tokens=TOKENS)
         assert on.metrics.speculation.rounds > 0
         off = generator.generate(PROMPTS[1], max_tokens=TOKENS, speculation={"mode": "none"})
@@ -122,7 +128,7 @@ def test_executors_decide_for_requests_that_do_not(engine: Path) -> None:
         assert stats.tokens_per_round == on.metrics.speculation.tokens_per_round
         assert stats.to_dict()["accepted"] == on.metrics.speculation.accepted
     below = {"mode": "ngram", "speculate_below": 1}
-    with Generator(engine, device="cpu", speculation=below) as generator:
+    with Generator(engine, device=device, speculation=below) as generator:
         made = generator.generate(PROMPTS[1], max_tokens=TOKENS)
         assert made.ids == on.ids
         assert made.metrics.speculation.drafted == 0
@@ -149,14 +155,14 @@ def test_rules_that_count_ids_change_nothing(generator: Generator, rules: dict[s
 
 
 def test_draft_engines_change_nothing(
-    engine: Path, generator: Generator, tmp_path_factory: pytest.TempPathFactory
+    engine: Path, device: str, generator: Generator, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settings = [*SETTINGS, *RULES]
     rounded = tmp_path_factory.mktemp("draft") / "engine"
     rt.build(engine.parent / "checkpoint", rounded, quantization="w4a16", progress=False)
     for draft in (engine, rounded):
         with Generator(
-            engine, device="cpu", draft_engine=draft, speculation={"min_confidence": 0.0}
+            engine, device=device, draft_engine=draft, speculation={"min_confidence": 0.0}
         ) as drafting:
             for each in settings:
                 plain = generator.generate_batch(PROMPTS, max_tokens=TOKENS, **each)
