@@ -18,8 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 import ttsrt_rt as rt
-from tests.python.convert.llm_models import PHI, arrays_of, write_config, write_llm, write_model
 from tests.devices import DEVICES, NATIVE
+from tests.python.convert.llm_models import PHI, arrays_of, write_config, write_llm, write_model
 from ttsrt_rt.llm import Generator
 
 Floats = NDArray[np.float32]
