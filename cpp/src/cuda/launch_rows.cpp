@@ -75,6 +75,7 @@ class Packer {
 
   std::int32_t picks = 0;
   std::int64_t used_ids = 0;
+  std::int64_t next_draft = 0;  // from the first id on
   std::int64_t used_blocks = 0;
   std::int64_t used_rows = 0;
   std::int64_t used_device_rows = 0;  // at the end of the vectors
@@ -192,11 +193,11 @@ class Packer {
   void pack_drafts(std::int32_t d, const SlotUses& uses) {
     const step::Draw& from = batch_.draws[static_cast<std::size_t>(d)];
     writable(view_.draw_ahead)[d] = from.ahead;
-    writable(view_.draw_drafts)[d] = static_cast<std::int32_t>(used_ids);
+    writable(view_.draw_drafts)[d] = static_cast<std::int32_t>(next_draft);
     writable(view_.draw_guess)[d] = from.is_guess ? 1 : 0;
     if (from.is_guess && !uses.counts_ids(from.slot)) return;
-    std::copy_n(from.drafts, from.ahead, ids_ + used_ids);
-    used_ids += from.ahead;
+    std::copy_n(from.drafts, from.ahead, ids_ + next_draft);
+    next_draft += from.ahead;
   }
 
   const step::RowBatch& batch_;
@@ -262,9 +263,10 @@ RowsView LaunchRows::pack(const step::RowBatch& batch, const SlotUses& uses, std
   const RowsView view = layout_.view(numbers, vectors);
   device_rows_.clear();
   Packer packer(batch, view, limits_, writable(view.ids), vectors, device_rows_);
+  packer.next_draft = layout_.first_draft();
   packer.pack(uses, stage);
   used_blocks_ = packer.used_blocks;
-  used_ids_ = packer.used_ids;
+  used_ids_ = limits_.max_drafts > 0 ? packer.next_draft : packer.used_ids;
   used_rows_ = packer.used_rows;
   return view;
 }

@@ -48,12 +48,14 @@ struct DeviceRows {
   std::int64_t rows = 0;
 };
 
+inline bool no_slot(std::int32_t) { return false; }
+
 // What rows depend on beside their batch, by slot.
 struct SlotUses {
   std::function<bool(std::int32_t)> uses_picks;  // draws use the local transformer
   std::function<bool(std::int32_t)> keeps_scores;
-  std::function<bool(std::int32_t)> counts_ids;  // of drafts, too
-  std::function<bool(std::int32_t)> tells_logprobs;
+  std::function<bool(std::int32_t)> counts_ids = no_slot;  // of drafts, too
+  std::function<bool(std::int32_t)> tells_logprobs = no_slot;
 };
 
 // What the host knows of the slots, as the launch that is issued finds them [slots].

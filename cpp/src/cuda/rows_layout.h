@@ -1,6 +1,6 @@
 // Where the arrays of a launch lie in one block of int32, in device memory and in the pinned memory
-// from which it is copied: counts, arrays by row, arrays by draw, arrays of drafts, arrays of whole
-// items, block tables, ids. Vectors are a block of their own.
+// from which it is copied: counts, arrays by row, arrays by draw, arrays of whole items, block
+// tables, ids, arrays of drafts, drafts. Vectors are a block of their own.
 //
 // The block has the size of the largest launch, so that every array stays where it is and a
 // captured graph can hold its address. TensorRT binds the same block as one tensor
@@ -47,15 +47,19 @@ struct RowsLayout {
   // Sizes, in int32: of all arrays before the block tables, of these, of the ids, and of all.
   std::int64_t table_numbers() const {
     const std::int64_t items = has_items ? count_of(kItemArrays) * max_rows + max_tiles : 0;
-    const std::int64_t drafts = max_drafts > 0 ? count_of(kDraftArrays) * draws() : 0;
     return static_cast<std::int64_t>(Count::num_counts) + count_of(kRowArrays) * max_rows +
-           (count_of(kDrawArrays) + 2) * draws() + drafts + items;
+           (count_of(kDrawArrays) + 2) * draws() + items;
   }
   std::int64_t block_numbers() const { return max_rows * max_blocks; }
   std::int64_t id_numbers() const {
-    return max_rows * (code_width > 1 ? code_width : 1) + draws() * (codebooks + max_drafts);
+    return max_rows * (code_width > 1 ? code_width : 1) + draws() * codebooks;
   }
-  std::int64_t numbers() const { return table_numbers() + block_numbers() + id_numbers(); }
+  // Where the drafts begin, counted from the first id.
+  std::int64_t first_draft() const { return id_numbers() + count_of(kDraftArrays) * draws(); }
+  std::int64_t numbers() const {
+    const std::int64_t ids = max_drafts > 0 ? first_draft() + draws() * max_drafts : id_numbers();
+    return table_numbers() + block_numbers() + ids;
+  }
 
   // The arrays of a block at `numbers`, which may be null: so are then all of them.
   RowsView view(const std::int32_t* numbers, const float* vectors) const {
@@ -70,15 +74,15 @@ struct RowsLayout {
     for (const Array array : kRowArrays) view.*array = cut(max_rows);
     for (const Array array : kDrawArrays) view.*array = cut(draws());
     view.pick_source = cut(2 * draws());
-    if (max_drafts > 0) {
-      for (const Array array : kDraftArrays) view.*array = cut(draws());
-    }
     if (has_items) {
       for (const Array array : kItemArrays) view.*array = cut(max_rows);
       view.tile_row = cut(max_tiles);
     }
     view.blocks = cut(block_numbers());
     view.ids = cut(id_numbers());
+    if (max_drafts > 0) {
+      for (const Array array : kDraftArrays) view.*array = cut(draws());
+    }
     view.vectors = vectors;
     return view;
   }

@@ -109,7 +109,7 @@ struct RowsView {
 
   // Of launches that may verify drafts (rules/ahead.h); absent where none does.
   const std::int32_t* draw_ahead = nullptr;   // [draws] as step::Draw
-  const std::int32_t* draw_drafts = nullptr;  // [draws] first draft in `ids`
+  const std::int32_t* draw_drafts = nullptr;  // [draws] first draft, from `ids` on
   const std::int32_t* draw_guess = nullptr;   // [draws] 0 or 1
 
   const std::int32_t* pick_draw = nullptr;    // [picks] draws that use the local transformer

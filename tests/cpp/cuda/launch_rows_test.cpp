@@ -12,8 +12,6 @@ namespace {
 
 using test::TestBatch;
 
-bool never(std::int32_t) { return false; }
-
 std::vector<std::int32_t> first(const std::int32_t* values, std::int32_t count) {
   return {values, values + count};
 }
@@ -24,7 +22,7 @@ class LaunchRowsTest : public testing::Test {
     numbers_.assign(static_cast<std::size_t>(rows_.num_numbers()), -7);
     return rows_.pack(batch,
                       {[picks_of](std::int32_t slot) { return slot == picks_of; },
-                       [picks_of](std::int32_t slot) { return slot == picks_of; }, never, never},
+                       [picks_of](std::int32_t slot) { return slot == picks_of; }},
                       1, numbers_.data(), vectors_.data());
   }
 
@@ -145,7 +143,7 @@ TEST(LaunchRowsOfItems, NameTheirSegmentsAndTiles) {
   }
   batch.add(1, 128, step::Input::zeros);
   std::vector<std::int32_t> numbers(static_cast<std::size_t>(rows.num_numbers()), -7);
-  const SlotUses none{never, never, never, never};
+  const SlotUses none{no_slot, no_slot};
   const RowsView view = rows.pack(batch.batch, none, 0, numbers.data(), nullptr);
   EXPECT_EQ(view.counts[static_cast<int>(Count::segments)], 3);
   ASSERT_EQ(view.counts[static_cast<int>(Count::tiles)], 7);
@@ -216,9 +214,11 @@ TEST(LaunchRowsOfDrafts, FollowOtherIds) {
   EXPECT_EQ(view.counts[static_cast<int>(Count::tells_logprobs)], 0);
   EXPECT_EQ(first(view.draw_ahead, 5), (Numbers{0, 1, 2, 4, 4}));
   EXPECT_EQ(first(view.draw_guess, 5), (Numbers{0, 0, 0, 1, 1}));
-  EXPECT_EQ(first(view.draw_drafts, 5), (Numbers{5, 5, 6, 8, 8}));
-  EXPECT_EQ(first(view.ids, 12), (Numbers{30, 31, 32, 40, 50, 31, 31, 32, 31, 32, 33, 34}));
-  EXPECT_LE(view.ids + 6 + 5 * (1 + 4), numbers.data() + numbers.size());
+  EXPECT_EQ(first(view.ids, 5), (Numbers{30, 31, 32, 40, 50}));
+  const std::int32_t begin = 6 + 5 + 3 * 5;  // behind ids of rows and draws, and arrays of drafts
+  EXPECT_EQ(first(view.draw_drafts, 5), (Numbers{begin, begin, begin + 1, begin + 3, begin + 3}));
+  EXPECT_EQ(first(view.ids + begin, 7), (Numbers{31, 31, 32, 31, 32, 33, 34}));
+  EXPECT_EQ(view.ids + begin + 5 * 4, numbers.data() + numbers.size());
   slots.tokens[2].num_logprobs = 0;
   view = rows.pack(batch.batch, uses_of(slots), 0, numbers.data(), nullptr);
   EXPECT_EQ(view.counts[static_cast<int>(Count::tells_logprobs)], 1);
