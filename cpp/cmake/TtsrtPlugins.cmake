@@ -37,3 +37,9 @@ if(TTSRT_BUILD_PLUGIN_TESTS AND NOT ttsrt_has_cuda)
         "TTSRT_BUILD_PLUGIN_TESTS is ON, but there is no CUDA backend: ${ttsrt_cuda_reason}"
     )
 endif()
+
+# With the CUDA backend, the tests are those of the plugins, too.
+set(ttsrt_tests_plugins ${TTSRT_BUILD_PLUGIN_TESTS})
+if(TTSRT_BUILD_TESTS AND ttsrt_has_cuda)
+    set(ttsrt_tests_plugins ON)
+endif()

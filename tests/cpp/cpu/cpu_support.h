@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ops/reference/reference_backend.h"
@@ -33,11 +35,16 @@ inline float distance(const float* expected, const float* got, std::int64_t coun
 
 // The two backends with the same state.
 struct Pair {
-  std::unique_ptr<ops::Backend> oracle = ops::make_reference_backend();
+  std::unique_ptr<ops::Backend> oracle;
   std::unique_ptr<ops::Backend> cpu;
 
   Pair(const std::string& isa, std::int32_t num_threads, const ops::StateSpec& spec)
-      : cpu(test::open_native(isa, num_threads)) {
+      : Pair(test::open_native(isa, num_threads), spec) {}
+  Pair(std::unique_ptr<ops::Backend> tested, const ops::StateSpec& spec)
+      : Pair(ops::make_reference_backend(), std::move(tested), spec) {}
+  Pair(std::unique_ptr<ops::Backend> expected, std::unique_ptr<ops::Backend> tested,
+       const ops::StateSpec& spec)
+      : oracle(std::move(expected)), cpu(std::move(tested)) {
     oracle->create_state(spec);
     cpu->create_state(spec);
   }
@@ -46,7 +53,18 @@ struct Pair {
     oracle->reset_slot(reset);
     cpu->reset_slot(reset);
   }
+  // Slots then keep nothing of what the memory of a device held before.
+  void reset_slots(std::int32_t slots) {
+    for (std::int32_t slot = 0; slot < slots; ++slot) reset_slot({slot, {}});
+  }
 };
+
+// Makes a pair, so that a case runs over any backend.
+using PairOpener = std::function<Pair(const ops::StateSpec&)>;
+
+inline PairOpener native_pairs(const std::string& isa, std::int32_t num_threads) {
+  return [isa, num_threads](const ops::StateSpec& spec) { return Pair(isa, num_threads, spec); };
+}
 
 // A Program compiled on both.
 struct PairExecutable {

@@ -5,6 +5,8 @@
 // is compiled against tests/cpp/plugins/tensorrt, once for each major version.
 #pragma once
 
+#include <cuda_runtime_api.h>
+
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -47,7 +49,12 @@ class Plugin {
   std::int32_t configure(const std::vector<Dims>& inputs) const { return configure(inputs, true); }
   virtual std::int32_t configure(const std::vector<Dims>& inputs, bool has_range) const = 0;
   virtual std::int32_t enqueue(const std::vector<Tensor>& inputs,
-                               const std::vector<Tensor>& outputs, void* workspace) const = 0;
+                               const std::vector<Tensor>& outputs, void* workspace,
+                               cudaStream_t stream) const = 0;
+  std::int32_t enqueue(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
+                       void* workspace) const {
+    return enqueue(inputs, outputs, workspace, nullptr);
+  }
 };
 
 class Harness {

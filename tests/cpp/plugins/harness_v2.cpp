@@ -75,12 +75,13 @@ class PluginOfV2 final : public Plugin {
     plugin_->configurePlugin(in.data(), static_cast<std::int32_t>(in.size()), nullptr, 0);
     return 0;
   }
+  using Plugin::enqueue;
   std::int32_t enqueue(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
-                       void* workspace) const override {
+                       void* workspace, cudaStream_t stream) const override {
     const auto in = described(inputs);
     const auto out = described(outputs);
     return plugin_->enqueue(in.data(), out.data(), readable(inputs).data(),
-                            writable(outputs).data(), workspace, nullptr);
+                            writable(outputs).data(), workspace, stream);
   }
 
   static std::unique_ptr<Plugin> wrap(nvinfer1::IPluginV2* plugin) {

@@ -79,13 +79,14 @@ class PluginOfV3 final : public Plugin {
     if (built != ran) throw InternalError("the phases judge shapes differently");
     return built;
   }
+  using Plugin::enqueue;
   std::int32_t enqueue(const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs,
-                       void* workspace) const override {
+                       void* workspace, cudaStream_t stream) const override {
     std::unique_ptr<nvinfer1::IPluginV3> attached(runtime().attachToContext(nullptr));
     const auto in = described(inputs);
     const auto out = described(outputs);
     return runtime_of(*attached).enqueue(in.data(), out.data(), readable(inputs).data(),
-                                         writable(outputs).data(), workspace, nullptr);
+                                         writable(outputs).data(), workspace, stream);
   }
 
   static std::unique_ptr<Plugin> wrap(nvinfer1::IPluginV3* plugin) {
