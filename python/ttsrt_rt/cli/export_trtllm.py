@@ -1,4 +1,4 @@
-"""`ttsrt export-trtllm CHECKPOINT OUTPUT_DIR`: writes a T3 checkpoint for TensorRT-LLM."""
+"""`ttsrt export-trtllm CHECKPOINT OUTPUT_DIR`: writes a checkpoint for TensorRT-LLM."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ __all__ = ["add_parser"]
 def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
     parser = commands.add_parser(
-        "export-trtllm", help="write a T3 checkpoint and its voices as a TensorRT-LLM checkpoint"
+        "export-trtllm",
+        help="write a checkpoint of T3, with its voices, or of Magpie as a TensorRT-LLM checkpoint",
     )
-    parser.add_argument("checkpoint", help="what convert wrote, of the family t3")
+    parser.add_argument("checkpoint", help="what convert wrote, of the family t3 or magpie")
     parser.add_argument("output_dir", help="folder to write")
     parser.add_argument(
         "--voice",
         nargs="+",
         default=[],
         metavar="FILE",
-        help="voice files; each is a task of the prompt table, named like its file; default: the "
-        "voice that the checkpoint brings",
+        help="voice files of T3; each is a task of the prompt table, named like its file; default: "
+        "the voice that the checkpoint brings",
     )
     parser.add_argument(
         "--dtype",

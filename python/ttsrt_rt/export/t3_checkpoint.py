@@ -14,19 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ttsrt_rt.convert.archive import open_weights
-from ttsrt_rt.convert.casting import bits_to_float32
 from ttsrt_rt.convert.checkpoint import WEIGHTS_NAME, read_config
 from ttsrt_rt.convert.fields import Block
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.errors import FormatError
+from ttsrt_rt.export.float_tensors import Floats, read_floats
 from ttsrt_rt.quoting import show
 
 __all__ = ["Conditioning", "Floats", "T3Checkpoint", "T3Fields", "open_t3"]
-
-Floats = NDArray[np.float32]
 
 _MOST = 1 << 24
 _VARIANTS = ("english", "multilingual", "turbo", "nano", "flash")
@@ -107,18 +104,7 @@ class T3Checkpoint:
         Raises:
             FormatError: It is missing, has another shape, or is not of floats.
         """
-        where = f"{self.folder / WEIGHTS_NAME}: {name}"
-        tensor = self._weights.get(name)
-        if tensor is None:
-            raise FormatError(f"{where}: expected {list(shape)}, got nothing")
-        if tensor.shape != shape:
-            raise FormatError(f"{where}: expected {list(shape)}, got {list(tensor.shape)}")
-        if tensor.dtype not in ("float32", "float16", "bfloat16"):
-            raise FormatError(f"{where}: expected float32, float16 or bfloat16, got {tensor.dtype}")
-        values = tensor.read()
-        if tensor.dtype == "bfloat16":
-            return bits_to_float32(values)
-        return np.ascontiguousarray(values, dtype=np.float32)
+        return read_floats(self._weights, name, shape, f"{self.folder / WEIGHTS_NAME}")
 
     def conditioning_hash(self) -> str:
         """Returns a SHA-256 of all that a voice's rows depend on but the voice itself."""

@@ -1,4 +1,4 @@
-"""`export_trtllm`: writes a T3 checkpoint and its voices as a TensorRT-LLM checkpoint."""
+"""`export_trtllm`: writes a checkpoint of T3 or Magpie as a TensorRT-LLM checkpoint."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from ttsrt_rt.convert.casting import cast
+from ttsrt_rt.convert.checkpoint import read_config
 from ttsrt_rt.convert.lazy_tensor import Array
 from ttsrt_rt.convert.safetensors_write import Source, write_safetensors
 from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.export.magpie_trtllm import export_magpie
 from ttsrt_rt.export.prompt_table import pack_prompt_table, write_prompt_table
 from ttsrt_rt.export.t3_checkpoint import T3Checkpoint, open_t3
 from ttsrt_rt.export.t3_prefix import prefix_rows, read_prefix_weights
+from ttsrt_rt.export.text_file import write_text
 from ttsrt_rt.export.trtllm_bias import logits_bias
 from ttsrt_rt.export.trtllm_layout import ExportTensor, config_of, rank_tensors
 from ttsrt_rt.export.trtllm_metadata import (
@@ -57,18 +60,21 @@ def export_trtllm(
     overwrite: bool = False,
     progress: Progress = None,
 ) -> Path:
-    """Writes a T3 checkpoint in TensorRT-LLM's layout and returns the new folder.
+    """Writes a checkpoint in TensorRT-LLM's layout and returns the new folder (docs/export.md).
 
-    The folder holds `config.json` and `rank0.safetensors` of TensorRT-LLM's LLaMA or GPT,
+    Of T3, the folder holds `config.json` and `rank0.safetensors` of TensorRT-LLM's LLaMA or GPT,
     `prompt_table.npz` with the rows of every voice, `logits_bias.npy`, `positions.safetensors`
     where the model has learned positions that restart, `voices.safetensors`, `build_engine.sh` and
-    `t3_metadata.json` with what a driver must know (docs/export.md).
+    `t3_metadata.json` with what a driver must know. Of Magpie, it holds `encoder` and `decoder` as
+    the fork of TensorRT-LLM for T5TTS has them, each with `config.json` and `rank0.safetensors`,
+    `build_engine.sh`, `magpie_metadata.json`, and the rows of stored voices in
+    `context_features.safetensors`.
 
     Args:
-        checkpoint: A folder that `convert` wrote, of the family "t3".
+        checkpoint: A folder that `convert` wrote, of the family "t3" or "magpie".
         output_dir: The folder to create.
-        voices: Voice files; each is a task of the prompt table, named like its file. None stands
-            for the voice that the checkpoint brings.
+        voices: Voice files of T3; each is a task of the prompt table, named like its file. None
+            stands for the voice that the checkpoint brings.
         dtype: Of the weights and the rows: "float16", "bfloat16" or "float32".
         overwrite: Whether an export that is there is replaced.
         progress: As `convert` takes it.
@@ -84,7 +90,13 @@ def export_trtllm(
     if isinstance(voices, (str, bytes, os.PathLike)):
         raise ConfigError(f"voices: expected a list of voice files, got {voices!r}")
     name = dtype_name(dtype, "dtype", get_args(DType))
-    source = open_t3(path_of(checkpoint, "checkpoint"))
+    path = path_of(checkpoint, "checkpoint")
+    if read_config(path).get("family") == "magpie":
+        target = path_of(output_dir, "output_dir")
+        return export_magpie(
+            path, target, voices=voices, dtype=name, overwrite=overwrite, progress=progress
+        )
+    source = open_t3(path)
     config = config_of(source.fields, name)
     named = read_voices(voices, source)
     weights = read_prefix_weights(source)
@@ -109,13 +121,13 @@ def export_trtllm(
         table = pack_prompt_table(rows, name)
         write_prompt_table(folder / PROMPT_TABLE, table)
         write_stored_voices(folder / VOICES, named)
-        _write_text(folder / SCRIPT, build_script(source.fields, name, len(table.table)), 0o777)
-        _write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+        write_text(folder / SCRIPT, build_script(source.fields, name, len(table.table)), 0o777)
+        write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
         with writing(folder / BIAS):
             np.save(folder / BIAS, logits_bias(source))
         with reporting(progress, "export") as report:
             _write_tensors(source, folder, name, report)
-        _write_text(folder / METADATA, json.dumps(metadata, indent=2) + "\n")
+        write_text(folder / METADATA, json.dumps(metadata, indent=2) + "\n")
         native.publish()
         target = Path(native.target)
     finally:
@@ -160,13 +172,6 @@ def _write_tensors(
             name: (dtype, tensor.shape, reader(name, tensor)) for name, tensor in tensors.items()
         }
         write_safetensors(folder / file, sources, {"format": "pt"})
-
-
-def _write_text(path: Path, text: str, mode: int = 0o666) -> None:
-    with writing(path):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)  # less the umask
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8"))
 
 
 def _warn(source: T3Checkpoint, target: Path) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ttsrt_rt.errors import Error
+from ttsrt_rt.export.magpie_validate import CHECKS, is_magpie_export, open_magpie_export
 from ttsrt_rt.export.t3_checkpoint import open_t3
 from ttsrt_rt.export.trtllm_checks import (
     Exported,
@@ -65,25 +67,29 @@ def validate_trtllm(
     Args:
         folder: What `export_trtllm` wrote.
         checkpoint_dir: The checkpoint that it was made from.
-        prompt_table: A prompt table to check instead of the folder's.
+        prompt_table: A prompt table to check instead of the folder's, of T3.
 
     Returns:
         A report for each check, in the order in which to look at them.
 
     Raises:
         ConfigError, FormatError: `folder` is no export, or `checkpoint_dir` no checkpoint of the
-            family "t3".
+            family "t3" or "magpie", whichever the export is of.
     """
     path = path_of(folder, "trtllm")
+    checkpoint = path_of(checkpoint_dir, "checkpoint_dir")
+    if is_magpie_export(path):
+        magpie = open_magpie_export(path, checkpoint, prompt_table)
+        return [_run(name, partial(of_magpie, magpie)) for name, of_magpie in CHECKS]
     read_metadata(path)
     table = None if prompt_table is None else path_of(prompt_table, "prompt_table")
-    export = Exported(path, open_t3(path_of(checkpoint_dir, "checkpoint_dir")), table)
-    return [_run(name, check, export) for name, check in _CHECKS]
+    export = Exported(path, open_t3(checkpoint), table)
+    return [_run(name, partial(check, export)) for name, check in _CHECKS]
 
 
-def _run(name: str, check: Callable[[Exported], str], export: Exported) -> CheckReport:
+def _run(name: str, check: Callable[[], str]) -> CheckReport:
     try:
-        return CheckReport(name, True, check(export))
+        return CheckReport(name, True, check())
     except Error as problem:
         return CheckReport(name, False, str(problem))
     except (ArithmeticError, LookupError, TypeError, ValueError) as problem:  # of damaged values
