@@ -75,7 +75,7 @@ void PluginLowering::lower(const ops::EmbedRows& op) {
       rows.push_back(static_cast<std::int32_t>(of[i].rows));
       call.addresses[name + std::to_string(i)] = table(of[i], element);
     }
-    call.fields.push_back({fields, rows});
+    if (!rows.empty()) call.fields.push_back({fields, rows});
   };
   add_tables("id_rows", "id_table", op.id_tables);
   add_tables("position_rows", "position_table", op.position_tables);
