@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.metadata
 import importlib.util
 import json
@@ -37,7 +38,7 @@ def add_parser(commands: Subparsers) -> None:
     """Adds the command's arguments."""
     parser = commands.add_parser(
         "doctor",
-        help="show instruction sets, memory, GPUs, tools, extras, and which models fit",
+        help="show instruction sets, memory, GPUs, tools, TensorRT, extras, and which models fit",
         description="Changes nothing. Tools are needed to build this package, not to run it.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -51,7 +52,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _examined() -> dict[str, Any]:
-    from ttsrt_rt import __version__, _core
+    from ttsrt_rt import __version__, _core, tensorrt
     from ttsrt_rt.llm.known_models import KNOWN_MODELS, MODES
     from ttsrt_rt.llm.memory_use import available_bytes
 
@@ -82,6 +83,7 @@ def _examined() -> dict[str, Any]:
         },
         "tools": {name: _version(names) for name, names in _TOOLS.items()},
         "gpu_driver": _driver(),
+        "tensorrt": dataclasses.asdict(tensorrt.examine()),
         "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "extras": {name: _packages(names) for name, names in _EXTRAS.items()},
         "models_that_fit": {
@@ -158,6 +160,7 @@ def _text(found: dict[str, Any]) -> str:
         *(f"products of {name}: {told}" for name, told in found["products"].items()),
         *(f"{name}: {told or 'none'}" for name, told in found["tools"].items()),
         f"GPU driver: {found['gpu_driver'] or 'none'}",
+        *_tensorrt(found["tensorrt"]),
     ]
     if found["cuda_visible_devices"] is not None:
         lines.append(f"CUDA_VISIBLE_DEVICES: {found['cuda_visible_devices']!r}")
@@ -170,6 +173,21 @@ def _text(found: dict[str, Any]) -> str:
 
 def _device(device: dict[str, Any]) -> str:
     return f"{'' if device['available'] else 'absent: '}{device['description']}"
+
+
+def _tensorrt(found: dict[str, Any]) -> list[str]:
+    """Libraries of TensorRT, our plugins for it, and what keeps them from being used."""
+    libraries = [
+        f"TensorRT {each['version'] or each['major']}, {each['kind']}: {each['path']} "
+        f"({each['found_by']})"
+        for each in found["libraries"]
+    ]
+    plugins = [f"TensorRT plugins for {major}: {path}" for major, path in found["plugins"].items()]
+    return [
+        *(libraries or ["TensorRT: none"]),
+        *(plugins or ["TensorRT plugins: none"]),
+        *(f"TensorRT: {problem}" for problem in found["problems"]),
+    ]
 
 
 def _extra(packages: dict[str, str | None]) -> str:
