@@ -139,10 +139,10 @@ def _candidates() -> Iterator[tuple[Path, str]]:
     for name in _PACKAGES:
         for folder in _package_folders(name):
             yield from _in_folder(folder, f"package {name}")
-    for folder in filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")):
-        yield from _in_folder(Path(folder), "LD_LIBRARY_PATH")
-    for folder in _SYSTEM:
-        yield from _in_folder(Path(folder), folder)
+    for named in filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")):
+        yield from _in_folder(Path(named), "LD_LIBRARY_PATH")
+    for named in _SYSTEM:
+        yield from _in_folder(Path(named), named)
 
 
 def _package_folders(name: str) -> list[Path]:
