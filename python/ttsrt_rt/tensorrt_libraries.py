@@ -6,7 +6,6 @@ here would be the one that the device "tensorrt" takes.
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import json
 import os
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from ttsrt_rt.errors import ConfigError, NotFoundError
 
-__all__ = ["LIBRARY_VARIABLE", "TensorRTLibrary", "exports_of", "find_libraries", "load_library"]
+__all__ = ["LIBRARY_VARIABLE", "TensorRTLibrary", "exports_of", "find_libraries", "find_library"]
 
 LIBRARY_VARIABLE = "TTSRT_TENSORRT_LIBRARY"
 """Names the library that the device "tensorrt" is to open."""
@@ -85,10 +84,8 @@ def find_libraries() -> list[TensorRTLibrary]:
     return list(found.values())
 
 
-def load_library(major: int | None = None) -> TensorRTLibrary:
-    """Loads a full library, so that the device "tensorrt" of this process takes it.
-
-    It is needed where the library is not on the loader's path, as in a Python package.
+def find_library(major: int | None = None) -> TensorRTLibrary:
+    """Returns the full library that builds and runs plans here; it isn't loaded.
 
     Args:
         major: Its version; None: the newest that is there.
@@ -115,7 +112,6 @@ def load_library(major: int | None = None) -> TensorRTLibrary:
         raise ConfigError(
             f"{chosen.path}: expected TensorRT {chosen.major}, got {chosen.version or 'no version'}"
         )
-    ctypes.CDLL(chosen.path, mode=ctypes.RTLD_GLOBAL)
     return chosen
 
 

@@ -125,21 +125,21 @@ def test_packages_are_looked_into_without_being_imported(
 
 
 @pytest.mark.usefixtures("nowhere")
-def test_what_is_loaded_is_the_newest_that_fits(
+def test_the_newest_that_fits_is_found(
     tmp_path: Path,
     compile_library: Callable[[str, str], Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(NotFoundError, match=r"found none; install the Python package tensorrt"):
-        tensorrt.load_library()
+        tensorrt.find_library()
     compile_library("a/libnvinfer_lean.so.11", TENSORRT.format(version=110400))
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path / "a"))
     with pytest.raises(NotFoundError, match=r"TensorRT 11: .*found lean 11\.4\.0"):
-        tensorrt.load_library(11)
+        tensorrt.find_library(11)
     compile_library("a/libnvinfer.so.8", TENSORRT.format(version=8600))
     compile_library("a/libnvinfer.so.10", TENSORRT.format(version=100300))
-    assert tensorrt.load_library(8).version == "8.6.0"
-    assert tensorrt.load_library().version == "10.3.0"
+    assert tensorrt.find_library(8).version == "8.6.0"
+    assert tensorrt.find_library().version == "10.3.0"
 
 
 @pytest.mark.usefixtures("nowhere")
@@ -151,10 +151,10 @@ def test_a_library_of_another_version_is_refused(
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path / "a"))
     compile_library("a/libnvinfer.so.10", TENSORRT.format(version=8600))
     with pytest.raises(ConfigError, match=r"expected TensorRT 10, got 8\.6\.0"):
-        tensorrt.load_library()
+        tensorrt.find_library()
     (tmp_path / "a" / "libnvinfer.so.10").write_bytes(b"no library")
     with pytest.raises(ConfigError, match="expected a library that opens, got: "):
-        tensorrt.load_library()
+        tensorrt.find_library()
 
 
 def test_plugins_for_another_version_are_refused(
