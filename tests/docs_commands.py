@@ -90,6 +90,10 @@ LEFT = [
         "needs tokenizers; tests/python/llm has the same commands",
     ),
     Left(r"--device cuda", "needs a GPU; tests/python has the same on the CPU"),
+    Left(
+        r"--backend tensorrt|--device tensorrt",
+        "needs a GPU and TensorRT; tests/parity/test_tensorrt.py builds and runs plans",
+    ),
     Left(r"bench\.gpu_steps", "needs a GPU; tests/bench runs it with tiny models on the CPU"),
 ]
 
