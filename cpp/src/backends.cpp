@@ -21,6 +21,7 @@
 #include "model/servable.h"
 #include "model/speculation.h"
 #include "ops/reference/reference_backend.h"
+#include "tensorrt/tensorrt_backend.h"
 #include "ttsrt/device.h"
 #include "ttsrt/memory.h"
 
@@ -34,16 +35,18 @@ bool is_reference(const std::string& device) {
   return device == "reference" || device == kPipelined;
 }
 
-// The GPU that "cuda" or "cuda:1" names, or -1 for another device.
-std::int32_t cuda_index(const std::string& device) {
-  constexpr std::string_view kPrefix = "cuda:";
-  if (device == "cuda") return 0;
-  if (!device.starts_with(kPrefix)) return -1;
+// The GPU that "cuda" or "cuda:1" names, or "tensorrt:1", or -1 for another device.
+std::int32_t gpu_index(const std::string& device, const std::string& kind) {
+  if (device == kind) return 0;
+  if (!device.starts_with(kind + ":")) return -1;
   std::int32_t index = -1;
   const char* end = device.data() + device.size();
-  const auto read = std::from_chars(device.data() + kPrefix.size(), end, index);
+  const auto read = std::from_chars(device.data() + kind.size() + 1, end, index);
   return read.ec == std::errc() && read.ptr == end && index >= 0 ? index : -1;
 }
+
+std::int32_t cuda_index(const std::string& device) { return gpu_index(device, "cuda"); }
+std::int32_t tensorrt_index(const std::string& device) { return gpu_index(device, "tensorrt"); }
 
 // What "auto" stands for: a GPU where this build can use one, else the CPU.
 std::string resolve_device(const std::string& device) {
@@ -56,8 +59,9 @@ void check_device(const std::string& device, std::int32_t num_threads) {
               "num_threads: expected 0 to 1024, got ", num_threads);
   TTSRT_CHECK(
       ConfigError,
-      device == "cpu" || device == "auto" || is_reference(device) || cuda_index(device) >= 0,
-      "device: expected \"auto\", \"cpu\", \"cuda\", \"cuda:0\" and so on, or "
+      device == "cpu" || device == "auto" || is_reference(device) || cuda_index(device) >= 0 ||
+          tensorrt_index(device) >= 0,
+      "device: expected \"auto\", \"cpu\", \"cuda\", \"cuda:0\", \"tensorrt:0\" and so on, or "
       "\"reference\", got ",
       in_quotes(device));
 }
@@ -84,10 +88,16 @@ Team team_of(const std::string& devices, std::int32_t num_threads, bool pin_thre
 
 using Backends = std::vector<std::unique_ptr<ops::Backend>>;
 
-Backends open_backends(const Team& team, bool pin_threads) {
+// The backends that run an engine.
+Backends open_backends(const Team& team, bool pin_threads, const EngineData& data) {
   Backends backends;
-  for (const std::string& device : team.devices)
-    backends.push_back(open_backend(device, team.num_threads, pin_threads));
+  for (const std::string& device : team.devices) {
+    const std::int32_t index = tensorrt_index(device);
+    TTSRT_CHECK(ConfigError, index < 0 || !pin_threads, "pin_threads: expected off on device ",
+                in_quotes(device));
+    backends.push_back(index >= 0 ? make_tensorrt_backend(index, data)
+                                  : open_backend(device, team.num_threads, pin_threads));
+  }
   return backends;
 }
 
@@ -170,6 +180,8 @@ model::Drafter open_drafter(const EngineData& target, const Engine& engine, Back
 std::unique_ptr<ops::Backend> open_backend(const std::string& asked, std::int32_t num_threads,
                                            bool pin_threads) {
   check_device(asked, num_threads);
+  TTSRT_CHECK(ConfigError, tensorrt_index(asked) < 0, "device: expected one that runs operations ",
+              "by themselves, got ", in_quotes(asked), ", which runs the plans of an engine");
   const std::string device = resolve_device(asked);
   if (cuda_index(device) >= 0) {
     TTSRT_CHECK(ConfigError, !pin_threads, "pin_threads: expected off on device ",
@@ -186,7 +198,7 @@ std::unique_ptr<ops::Machine> open_machine(const std::string& device, std::int32
   check_device(device, num_threads);
   TTSRT_CHECK(ConfigError, !is_reference(device),
               "peaks: device \"reference\" has none, its loops are plain");
-  TTSRT_CHECK(ConfigError, cuda_index(device) < 0,
+  TTSRT_CHECK(ConfigError, cuda_index(device) < 0 && tensorrt_index(device) < 0,
               "peaks: expected the device \"cpu\", as no peaks of a GPU are measured, got ",
               in_quotes(device));
   return make_cpu_machine({num_threads, ""});
@@ -204,13 +216,14 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
   network.trace = options.trace;
   OpenedModel opened;
   const Team team = team_of(options.device, options.num_threads, options.pin_threads);
-  Backends backends = open_backends(team, options.pin_threads);
+  Backends backends = open_backends(team, options.pin_threads, data);
   opened.speculation =
       speculation_of(data, backends, options.trace, options.speculation, options.draft_engine);
   if (!options.draft_engine.empty()) {
     const Engine draft = Engine::open(options.draft_engine);
-    opened.drafter = open_drafter(data, draft, open_backends(team, options.pin_threads), network,
-                                  options.kv_cache_dtype);
+    opened.drafter =
+        open_drafter(data, draft, open_backends(team, options.pin_threads, *draft.data()), network,
+                     options.kv_cache_dtype);
     opened.draft_weight_bytes = draft.info().weight_bytes;
   }
   if (opened.speculation.refusal.empty())
@@ -305,7 +318,7 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
                             options.kv_cache_free_gpu_mem_fraction);
   model::Limits limits = model::planned_limits(data, options);
   const Team team = team_of(options.device, options.num_threads, false);
-  const Backends backends = open_backends(team, false);
+  const Backends backends = open_backends(team, false, data);
   const model::SpeculationSupport speculation =
       speculation_of(data, backends, false, options.speculation, options.draft_engine);
   if (speculation.refusal.empty())

@@ -27,6 +27,7 @@ void register_publishing(py::module_& module);
 void register_audio(py::module_& module);
 void register_text(py::module_& module);
 void register_build(py::module_& module);
+void register_tensorrt(py::module_& module);
 void register_memory(py::module_& module);
 void register_handles(py::module_& module);
 void register_selectors(py::module_& module);

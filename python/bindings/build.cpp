@@ -1,63 +1,21 @@
 // Bindings of ttsrt/build.h.
 #include "ttsrt/build.h"
 
-#include <pybind11/functional.h>
-
-#include <atomic>
-#include <exception>
-#include <memory>
-#include <optional>
-
-#include "interruptible.h"
-#include "values.h"
+#include "progress.h"
 
 namespace ttsrt::python {
 namespace {
 
-using Call = BackgroundCall<bool>;
-
-std::optional<BuildProgress> progress_from(const py::object& callback) {
-  if (callback.is_none()) return std::nullopt;
-  if (!PyCallable_Check(callback.ptr()))
-    throw ConfigError("progress: expected a function or None, got " + shown(callback));
-  return callback.cast<BuildProgress>();
-}
-
-// Packs on a thread of its own. `progress` is called on this one, between two tensors; if it or a
-// signal handler raises, the build stops within some milliseconds, removes what it wrote, and then
-// the error leaves.
+// Packs between two calls of `progress`; if it is stopped, it removes what it wrote within some
+// milliseconds.
 void build_engine(const py::object& checkpoint_dir, const py::object& output_dir,
                   const BuildOptions& options, const py::object& callback) {
   const std::string source = path_from(checkpoint_dir, "checkpoint_dir");
   const std::string target = path_from(output_dir, "output_dir");
-  const std::optional<BuildProgress> progress = progress_from(callback);
-  const BuildProgress* tell = progress ? &*progress : nullptr;
-  const auto stops = std::make_shared<std::atomic<bool>>(false);
-  const auto call = Call::start([=](Call& self) {
-    build(
-        source, target, options,
-        [&](std::int32_t done, std::int32_t total, const std::string& name) {
-          self.ask([&] {
-            if (tell != nullptr) (*tell)(done, total, name);
-          });
-        },
-        stops.get());
-    return true;
-  });
-  std::exception_ptr interruption;
-  for (Call::State state{}; (state = call->wait_slice()) != Call::State::ended;) {
-    try {
-      if (state == Call::State::asks) call->answer();
-      check_signals();
-    } catch (...) {
-      interruption = std::current_exception();
-      if (!call->is_here()) break;  // a forked child; the build is its parent's
-      *stops = true;
-      call->leave();
-    }
-  }
-  if (interruption) std::rethrow_exception(interruption);
-  call->take();
+  run_with_progress(callback,
+                    [=](const BuildProgress& progress, const std::atomic<bool>* stop) {
+                      build(source, target, options, progress, stop);
+                    });
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ PYBIND11_MODULE(_core, module) {
   ttsrt::python::register_audio(module);
   ttsrt::python::register_text(module);
   ttsrt::python::register_build(module);
+  ttsrt::python::register_tensorrt(module);
   ttsrt::python::register_memory(module);
   ttsrt::python::register_handles(module);
   ttsrt::python::register_selectors(module);

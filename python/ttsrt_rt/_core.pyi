@@ -1317,6 +1317,38 @@ def build(
     """Packs a checkpoint into an engine; progress(done, total, name) is called as tensors are
     packed."""
 
+class PlanOptions:
+    """Options of building plans of TensorRT."""
+
+    device: int
+    """The GPU that runs the plans: its index."""
+    tensorrt: int
+    """Major version: 8, 10 or 11; 0: the newest that is installed."""
+    builder_opt: int
+    """TensorRT's optimization level, 0 to 5."""
+    opt_num_tokens: int
+    """Rows for which kernels of launches that aren't steps are chosen; 0: 128."""
+    workspace_mib: int
+    """Memory that a kernel may ask for; 0: no limit."""
+    enable_debug_output: bool
+    """Plans that give what a trace keeps, too."""
+    input_timing_cache: str
+    """A file with times of kernels; empty: none."""
+    output_timing_cache: str
+    """Where the times are written, old and new; empty: nowhere."""
+    overwrite: bool
+    """Replace plans that are there."""
+
+    def __init__(self) -> None:
+        """The library's defaults."""
+
+def build_plans(
+    engine_dir: _Path,
+    options: PlanOptions,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> None:
+    """Builds an engine's plans of TensorRT; progress(done, total, name) is called after each."""
+
 class Handle:
     """One request in flight."""
 

@@ -25,6 +25,7 @@ from ttsrt_rt.request import ArrayInput, Request, RequestFields
 from ttsrt_rt.request_forms import one_request, requests_of
 from ttsrt_rt.result import Event, Result
 from ttsrt_rt.score_methods import ScoreMethods
+from ttsrt_rt.tensorrt import load_library_of
 from ttsrt_rt.voice_methods import VoiceMethods
 
 if TYPE_CHECKING:
@@ -62,11 +63,10 @@ class Executor(VoiceMethods, ScoreMethods, FlowMethods):
             device: "auto" (the default), or a name of `list_devices()`. `info` has what "auto"
                 chose. Several names, as in "cpu,cpu", give a replica on each: they share one queue,
                 and every limit below but `max_queue_size` is one replica's. "cuda:all" stands for
-                all GPUs.
+                all GPUs; "tensorrt:0" runs the plans of `tensorrt.build_plans`.
             num_threads: CPU threads of a replica; 0 (the default) for one per core this process may
                 use, by its affinity and the CPU quota of its container; replicas on the CPU share
-                the cores out. More than twice as many are logged as a warning: threads that share
-                cores wait for each other.
+                the cores out. More than twice as many are logged as a warning.
             pin_threads: Keeps thread t of the executor on the t-th core this process may use; for a
                 process that has its cores to itself. Only on Linux, with at most one thread per
                 core.
@@ -109,6 +109,7 @@ class Executor(VoiceMethods, ScoreMethods, FlowMethods):
         native = native_executor_options("Executor", options)
         opened = engine if isinstance(engine, _core.Engine) else _core.Engine.open(engine)
         check_draft_vocabulary(opened, options.get("draft_engine"))
+        load_library_of(opened.path, native.device)
         self._native = _core.Executor(opened, native)
         warn_of_threads(native.num_threads, self._native.info.device)
         self._texts = TextResolver(opened)

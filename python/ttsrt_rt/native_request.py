@@ -52,7 +52,13 @@ __all__ = [
 
 _LOG = logging.getLogger(__name__)
 
-Options = TypeVar("Options", _core.BuildOptions, _core.ExecutorOptions, _core.MemoryOptions)
+Options = TypeVar(
+    "Options",
+    _core.BuildOptions,
+    _core.ExecutorOptions,
+    _core.MemoryOptions,
+    _core.PlanOptions,
+)
 
 MAX_NAME = 256  # characters of a voice, a mode, a device
 MAX_ITEMS = 4096  # of a list of layers or passes; the library's own limits are smaller

@@ -86,6 +86,7 @@ EosMethod: TypeAlias = Literal[
 # Names of devices; N stands for a number.
 DEVICES: tuple[str, ...] = (
     *("auto", "cpu", "cuda", "cuda:N", "cuda:all"),
+    *("tensorrt", "tensorrt:N"),
     *("reference", "reference:N"),
 )
 

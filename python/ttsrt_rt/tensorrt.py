@@ -1,4 +1,7 @@
-"""Where the TensorRT plugins of this installation are.
+"""TensorRT: plans of an engine, which device "tensorrt:0" runs, and where the plugins are.
+
+    ttsrt_rt.tensorrt.build_plans("magpie-engine")
+    executor = ttsrt_rt.Executor("magpie-engine", device="tensorrt:0")
 
     registry = tensorrt.get_plugin_registry()
     registry.load_library(ttsrt_rt.tensorrt.plugin_path(10))
@@ -8,26 +11,146 @@ Nothing here imports TensorRT. `plugins/README.md` in the source says what each 
 
 from __future__ import annotations
 
+import ctypes
+import importlib.util
+import json
+import logging
+import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 from ttsrt_rt import _core
 from ttsrt_rt.errors import ConfigError, NotFoundError
+from ttsrt_rt.options import check_names, path_of
 from ttsrt_rt.tensorrt_check import Installation, check_plugin_library, examine
 from ttsrt_rt.tensorrt_libraries import TensorRTLibrary, find_libraries, find_library
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ttsrt_rt.progress import Progress
+
 __all__ = [
     "Installation",
+    "PlanOptions",
     "TensorRTLibrary",
+    "build_plans",
     "check_plugin_library",
     "examine",
     "find_libraries",
     "find_library",
+    "load_library",
     "plugin_majors",
     "plugin_path",
 ]
 
+_LOG = logging.getLogger(__name__)
 _LIBRARY = re.compile(r"ttsrt_rt_trt(\d+)\.so")
+_MAJORS = (11, 10, 8)
+# Folders of Python packages that have the library: of 10 and 11, of 8.6.
+_PACKAGES = ("tensorrt_libs", "tensorrt")
+
+
+class PlanOptions(TypedDict, total=False):
+    """Options of `build_plans`."""
+
+    device: int | None
+    tensorrt: int | None
+    builder_opt: int | None
+    opt_num_tokens: int | None
+    workspace_mib: int | None
+    enable_debug_output: bool | None
+    input_timing_cache: str | os.PathLike[str] | None
+    output_timing_cache: str | os.PathLike[str] | None
+
+
+def build_plans(
+    engine_dir: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    progress: Progress = True,
+    **options: Unpack[PlanOptions],
+) -> None:
+    """Builds plans of TensorRT for an engine, as its folder `tensorrt`.
+
+    They run on device "tensorrt:0" with this version of TensorRT on this kind of GPU, with the
+    limits of the engine. Programs that TensorRT has no network for, those of codecs, run as on
+    "cuda:0".
+
+    Args:
+        engine_dir: An engine of float32 or float16 that `build` wrote.
+        overwrite: Whether plans that are there are replaced.
+        progress: As `build` takes it; the unit is a plan.
+        **options: The following. None stands for the default.
+        device: The index of the GPU; 0.
+        tensorrt: The major version, 8, 10 or 11; the newest that is installed.
+        builder_opt: TensorRT's optimization level, 0 to 5; 3.
+        opt_num_tokens: Rows for which kernels of launches that are no steps are chosen; 128.
+        workspace_mib: Memory that a kernel may ask for; no limit.
+        enable_debug_output: Whether there are plans that give what a trace keeps, too; no.
+        input_timing_cache: A file with times of kernels, of an earlier build.
+        output_timing_cache: Where these times are written, old and new.
+
+    Raises:
+        ConfigError: The engine has bfloat16 or quantized weights, or a model that no network stands
+            for; an option; plans that are there already; a TensorRT of another version than the
+            installation has libraries for.
+        NotFoundError: TensorRT or the installation's libraries for it are missing; the message says
+            what to install.
+        DeviceError: There is no GPU, or TensorRT can't build a network; the message has what it
+            says.
+        CapacityError: The disk is full.
+    """
+    from ttsrt_rt.native_request import set_options
+    from ttsrt_rt.progress import reporting
+
+    check_names("build_plans", options, PlanOptions.__annotations__)
+    values: dict[str, object] = {**options}
+    for name in ("input_timing_cache", "output_timing_cache"):
+        if values.get(name) is not None:
+            values[name] = path_of(values[name], name)
+    native = set_options(_core.PlanOptions(), **values, overwrite=overwrite)
+    folder = path_of(engine_dir, "engine_dir")
+    load_library(native.tensorrt)
+    with reporting(progress, "plans") as report:
+        _core.build_plans(folder, native, report)
+    _LOG.info("wrote %s", Path(folder, "tensorrt").resolve())
+
+
+def load_library(major: int = 0) -> None:
+    """Loads TensorRT's library where a Python package has it, so that the backend finds it.
+
+    Where TTSRT_TENSORRT_LIBRARY names a library, or no package has one, nothing happens: the
+    backend then asks the system's loader.
+
+    Args:
+        major: The major version; 0: the newest that a package has and this installation has
+            libraries for.
+    """
+    if os.environ.get("TTSRT_TENSORRT_LIBRARY"):
+        return
+    for candidate in (major,) if major else _MAJORS:
+        for package in _PACKAGES:
+            spec = importlib.util.find_spec(package)
+            for folder in (spec.submodule_search_locations or []) if spec is not None else []:
+                path = Path(folder, f"libnvinfer.so.{candidate}")
+                if path.is_file():
+                    ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+                    return
+
+
+def load_library_of(engine_dir: str | os.PathLike[str], device: str) -> None:
+    """As `load_library`, of the version of an engine's plans, for a device that runs them."""
+    if "tensorrt" not in device:
+        return
+    try:
+        description = json.loads(Path(engine_dir, "tensorrt", "plans.json").read_bytes())
+        major = int(str(description["tensorrt"]).split(".")[0])
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # the backend says what is wrong with it
+    if major in _MAJORS:
+        load_library(major)
 
 
 def plugin_majors() -> list[int]:

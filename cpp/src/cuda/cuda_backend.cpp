@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <utility>
 
 #include "core/check.h"
 #include "cuda/check.h"
@@ -51,12 +52,15 @@ struct Flight {
 
 class CudaBackend : public ops::Backend {
  public:
-  explicit CudaBackend(std::int32_t index) : device_(index), stream_(make_stream_on(index)) {
-    info_.device = message("cuda:", index);
-    info_.description = message("cuda:", index, ": ", describe_device(index));
+  // Named after `name` if it has a lowerer.
+  explicit CudaBackend(std::int32_t index, std::unique_ptr<Lowerer> lowerer = nullptr,
+                       const std::string& name = "cuda", const std::string& what = "")
+      : device_(index), stream_(make_stream_on(index)), lowerer_(std::move(lowerer)) {
+    info_.device = message(name, ":", index);
+    info_.description = message(info_.device, ": ", what, describe_device(index));
     info_.pipeline_depth = kDepth;
-    info_.checks_drafts = true;
-    info_.takes_token_rules = true;
+    info_.checks_drafts = lowerer_ == nullptr;  // the plugins know neither
+    info_.takes_token_rules = lowerer_ == nullptr;
   }
 
   ~CudaBackend() override { wait(); }
@@ -96,7 +100,7 @@ class CudaBackend : public ops::Backend {
   std::unique_ptr<ops::Executable> compile(const ops::Program& program,
                                            const ops::ProgramLimits& limits) override;
 
-  std::size_t weight_bytes() const override { return weights_.bytes(); }
+  std::size_t weight_bytes() const override { return weights_.bytes() + foreign_weight_bytes_; }
 
   std::optional<std::size_t> free_bytes() const override {
     const DeviceScope scope(device_);
@@ -303,9 +307,15 @@ class CudaBackend : public ops::Backend {
     }
   }
 
+  // Of weights that a Program's steps keep beside those of the backend.
+  std::size_t foreign_weights(const ops::Program& program) const {
+    return lowerer_ != nullptr && lowerer_->takes(program) ? lowerer_->weight_bytes(program) : 0;
+  }
+
   std::int32_t device_;
   ops::BackendInfo info_;
   Stream stream_;
+  std::unique_ptr<Lowerer> lowerer_;  // or null
   std::unique_ptr<DeviceSlots> slots_;
   DeviceMemory memory_;
   DeviceWeights weights_{DeviceMemory::Mode::take};
@@ -315,6 +325,7 @@ class CudaBackend : public ops::Backend {
   std::size_t num_programs_ = 0;
   std::size_t buffer_bytes_ = 0;  // of Executables, beside activations
   std::size_t graph_bytes_ = 0;   // of their graphs
+  std::size_t foreign_weight_bytes_ = 0;
   bool has_loaded_copies_ = false;
   Flight flights_[kFlights];
   std::size_t next_ = 0;    // the flight in the queue
@@ -325,8 +336,9 @@ class CudaBackend : public ops::Backend {
 class CudaExecutable : public ops::Executable {
  public:
   CudaExecutable(const ops::Program& program, const ops::ProgramLimits& limits, DeviceSlots& slots,
-                 DeviceWeights& weights, CudaBackend& backend)
-      : compiled_(program, limits, slots, weights, DeviceMemory::Mode::take), backend_(backend) {}
+                 DeviceWeights& weights, CudaBackend& backend, Lowerer* lowerer)
+      : compiled_(program, limits, slots, weights, DeviceMemory::Mode::take, lowerer),
+        backend_(backend) {}
   ~CudaExecutable() override { backend_.wait(); }
 
   void prepare() override { backend_.prepare(compiled_); }
@@ -350,8 +362,10 @@ std::unique_ptr<ops::Executable> CudaBackend::compile(const ops::Program& progra
                                                       const ops::ProgramLimits& limits) {
   const DeviceScope scope(device_);
   num_programs_ = std::max(num_programs_, static_cast<std::size_t>(limits.index) + 1);
-  auto executable = std::make_unique<CudaExecutable>(program, limits, slots(), weights_, *this);
+  auto executable = std::make_unique<CudaExecutable>(program, limits, slots(), weights_, *this,
+                                                     lowerer_.get());
   buffer_bytes_ += executable->buffer_bytes();
+  foreign_weight_bytes_ += foreign_weights(program);
   finish_uploads();
   return executable;
 }
@@ -366,12 +380,14 @@ ops::MemoryUse CudaBackend::memory_use(const ops::StateSpec& spec,
   memory.take<std::int32_t>(2 * static_cast<std::size_t>(spec.num_blocks), "slots");
   ops::MemoryUse use = slots.use();
   for (const ops::SizedProgram& of : programs) {
-    const Compiled compiled(*of.program, of.limits, slots, weights, DeviceMemory::Mode::count);
+    const Compiled compiled(*of.program, of.limits, slots, weights, DeviceMemory::Mode::count,
+                            lowerer_.get());
+    use.weights += foreign_weights(*of.program);
     use.activations += compiled.activation_bytes();
     use.scratch += compiled.buffer_bytes();
   }
   use.scratch += memory.bytes() + slots.outcome_bytes();
-  use.weights = weights.bytes();
+  use.weights += weights.bytes();
   return use;
 }
 
@@ -383,6 +399,14 @@ namespace ttsrt {
 std::unique_ptr<ops::Backend> make_cuda_backend(std::int32_t index) {
   cuda::require_device(index);
   return std::make_unique<cuda::CudaBackend>(index);
+}
+
+std::unique_ptr<ops::Backend> make_lowered_backend(std::int32_t index,
+                                                   std::unique_ptr<cuda::Lowerer> lowerer,
+                                                   const std::string& name,
+                                                   const std::string& what) {
+  cuda::require_device(index);
+  return std::make_unique<cuda::CudaBackend>(index, std::move(lowerer), name, what);
 }
 
 }  // namespace ttsrt

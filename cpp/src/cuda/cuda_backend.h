@@ -18,6 +18,17 @@ namespace ttsrt {
 // Throws DeviceError, with the reason, if the device `index` can't be used.
 std::unique_ptr<ops::Backend> make_cuda_backend(std::int32_t index);
 
+namespace cuda {
+class Lowerer;
+}
+
+// As above, as device "<name>:<index>", with the steps of a lowerer for Programs that it takes;
+// `what` comes in front of the device's description.
+std::unique_ptr<ops::Backend> make_lowered_backend(std::int32_t index,
+                                                   std::unique_ptr<cuda::Lowerer> lowerer,
+                                                   const std::string& name,
+                                                   const std::string& what);
+
 // The GPUs of this machine, "cuda:0" and so on; without any, one entry "cuda" with the reason.
 std::vector<DeviceInfo> list_cuda_devices();
 

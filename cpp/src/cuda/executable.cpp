@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "cuda/launch.h"
+#include "cuda/launch_limits.h"
 #include "ops/faults.h"
 #include "ops/taps.h"
 #include "rules/seen.h"
@@ -13,42 +14,6 @@ namespace ttsrt::cuda {
 namespace {
 
 constexpr std::int32_t kMaxRows = 65535;  // of a grid's second dimension
-
-RowLimits row_limits(const ops::Program& program, const ops::ProgramLimits& limits,
-                     const ops::BatchNeeds& needs, const ops::StateSpec& spec) {
-  RowLimits of;
-  of.max_rows = limits.max_rows;
-  of.max_draws = limits.max_draws;
-  of.max_blocks = needs.uses_cache ? ops::most_blocks(spec) : 0;
-  of.codebooks = spec.codebooks;
-  of.max_drafts = limits.max_draws > 0 ? spec.max_drawn : 0;
-  of.has_items = asks_for_items(program);
-  of.tiles = item_tiles_of(limits);
-  for (const ops::Op& op : program.ops) {
-    if (const auto* codes = std::get_if<ops::DequantizeCodes>(&op))
-      of.code_width = std::max(of.code_width, codes->codebooks);
-    const auto* embed = std::get_if<ops::EmbedRows>(&op);
-    if (embed == nullptr) continue;
-    of.code_width = std::max(of.code_width, embed->codebooks);
-    of.dim = std::max(of.dim, program.activations[static_cast<std::size_t>(embed->out)].width);
-  }
-  return of;
-}
-
-BoundsLimits bounds_limits(const ops::Program& program, const ops::ProgramLimits& limits,
-                           const ops::BatchNeeds& needs, const ops::StateSpec& spec) {
-  BoundsLimits of;
-  of.max_rows = limits.max_rows;
-  of.max_draws = limits.max_draws;
-  of.uses_cache = needs.uses_cache;
-  of.has_many_rows = program.has_many_rows;
-  of.has_drafts = needs.uses_cache && limits.max_draws > 0 && spec.max_drawn > 0;
-  for (const ops::Op& op : program.ops) {
-    if (const auto* block = std::get_if<ops::FinishBlock>(&op)) of.rows_per_draw = block->places;
-    of.has_picks |= std::holds_alternative<ops::PickCodes>(op);
-  }
-  return of;
-}
 
 // The most passes of MaskGit that a draw makes.
 std::int32_t most_passes(const step::RowBatch& rows, const std::vector<rules::SlotRules>& rules) {
@@ -63,7 +28,8 @@ std::int32_t most_passes(const step::RowBatch& rows, const std::vector<rules::Sl
 }  // namespace
 
 Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits,
-                   DeviceSlots& slots, DeviceWeights& weights, DeviceMemory::Mode mode)
+                   DeviceSlots& slots, DeviceWeights& weights, DeviceMemory::Mode mode,
+                   Lowerer* lowerer)
     : program_(program),
       limits_(limits),
       slots_(slots),
@@ -86,7 +52,9 @@ Compiled::Compiled(const ops::Program& program, const ops::ProgramLimits& limits
   for (ops::BatchNeeds::Embedding& of : needs_.embeddings) of.takes_device_vectors = true;
   slots.make_room(limits.max_draws);
   const Site site{slots, weights, memory_, rows_.view(), faults_, &scratch_};
-  lowered_ = Lowering(program_, limits_, site).run();
+  lowered_ = lowerer != nullptr && lowerer->takes(program_)
+                 ? lowerer->lower(program_, limits_, site)
+                 : Lowering(program_, limits_, site).run();
   scratch_ = memory_.take_bytes_of(lowered_.scratch_bytes, "scratch");
   if (mode == DeviceMemory::Mode::count) return;
   for (std::int32_t stage = 0; stage < kStages; ++stage) {
@@ -128,6 +96,7 @@ void Compiled::prepare(cudaStream_t stream) {
   const auto last = static_cast<std::int32_t>(lowered_.steps.size());
   for (std::size_t i = 0; i < all.size(); ++i) {
     try {
+      if (!can_capture(all[i], 0, last)) run_empty(all[i], stream);
       cuda::check(cudaGraphUpload(graph_of(all[i], 0, last, stream).get(), stream),
                   "cudaGraphUpload");
     } catch (const CapacityError& problem) {
@@ -135,6 +104,22 @@ void Compiled::prepare(cudaStream_t stream) {
                                   ", for launches of ", all[i].rows, " rows: ", problem.what()));
     }
   }
+}
+
+bool Compiled::can_capture(const Bounds& bounds, std::int32_t first, std::int32_t last) const {
+  return std::all_of(lowered_.steps.begin() + first, lowered_.steps.begin() + last,
+                     [&bounds](const Step& step) {
+                       return step.can_capture == nullptr || step.can_capture(bounds);
+                     });
+}
+
+// A launch of no rows: kernels leave at once, and state stays as it is.
+void Compiled::run_empty(const Bounds& bounds, cudaStream_t stream) {
+  cuda::check(cudaMemsetAsync(const_cast<std::int32_t*>(rows_.view().counts), 0,
+                              static_cast<std::size_t>(Count::num_counts) * sizeof(std::int32_t),
+                              stream),
+              "cudaMemsetAsync");
+  run_steps(bounds, 0, static_cast<std::int32_t>(lowered_.steps.size()), stream);
 }
 
 // Stacks of another size than the Program's can't be finished, and seen sets know no drafts.
@@ -265,9 +250,11 @@ void Compiled::run_profiled(const Bounds& bounds, std::int32_t first, std::int32
   give(bounds, stream);
 }
 
-// Where there is no memory for a graph that was not prepared, its kernels are launched one by one.
+// Where there is no memory for a graph that was not prepared, its kernels are launched one by one,
+// and so are those of a step that has to run once before it can be captured.
 void Compiled::run_graph(const Bounds& bounds, std::int32_t first, std::int32_t last,
                          cudaStream_t stream) {
+  if (!can_capture(bounds, first, last)) return run_steps(bounds, first, last, stream);
   try {
     cuda::check(cudaGraphLaunch(graph_of(bounds, first, last, stream).get(), stream),
                 "cudaGraphLaunch");
@@ -291,7 +278,7 @@ const Graph& Compiled::graph_of(const Bounds& bounds, std::int32_t first, std::i
   // With more rows, attention and sampling are faster with what the split leaves to the L1 cache.
   // Convolutions over time ask for their split themselves.
   constexpr std::int32_t kMostRows = 4;
-  captured.graph = capture(stream, bounds.rows <= kMostRows && !convolves_,
+  captured.graph = capture(stream, bounds.rows <= kMostRows && !convolves_ && !lowered_.is_foreign,
                            [&, this] { run_steps(bounds, first, last, stream); });
   graphs_.push_back(std::move(captured));
   return graphs_.back().graph;
@@ -357,6 +344,7 @@ void Compiled::add_step_times(InFlight& launch) {
 }
 
 std::vector<StageTimes> Compiled::stage_times() const {
+  if (limits_.profile && lowered_.stage_times != nullptr) return lowered_.stage_times();
   std::vector<StageTimes> times;
   for (std::size_t i = 0; limits_.profile && i < sums_.size(); ++i) {
     if (sums_[i].runs == 0) continue;
@@ -379,6 +367,8 @@ const float* Compiled::activation(ops::BufferId buffer, cudaStream_t stream) {
   TTSRT_CHECK(InternalError, buffer >= 0 && index < copies_.size(), program_.name, ": buffer ",
               buffer, " of ", copies_.size());
   const ops::Activation& of = program_.activations[index];
+  TTSRT_CHECK(InternalError, lowered_.activations[index] != nullptr, program_.name, ": ", of.name,
+              ": it is kept nowhere");
   const std::int64_t rows =
       of.space == ops::RowSpace::rows ? limits_.max_rows : std::max(limits_.max_draws, 1);
   std::vector<float>& copy = copies_[index];

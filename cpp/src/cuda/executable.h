@@ -26,9 +26,9 @@ namespace ttsrt::cuda {
 class Compiled {
  public:
   // With a mode that counts, nothing can be launched. All arguments must outlive the object, but
-  // for the Program, which is copied.
+  // for the Program, which is copied. `lowerer` may be null.
   Compiled(const ops::Program& program, const ops::ProgramLimits& limits, DeviceSlots& slots,
-           DeviceWeights& weights, DeviceMemory::Mode mode);
+           DeviceWeights& weights, DeviceMemory::Mode mode, Lowerer* lowerer);
 
   std::size_t activation_bytes() const { return lowered_.activation_bytes; }
   std::size_t buffer_bytes() const { return memory_.bytes() - lowered_.activation_bytes; }
@@ -84,6 +84,8 @@ class Compiled {
   std::int32_t step_at(std::int32_t part) const;
   void begin(const Bounds& bounds, std::int32_t first, cudaStream_t stream) const;
   void give(const Bounds& bounds, cudaStream_t stream) const;
+  bool can_capture(const Bounds& bounds, std::int32_t first, std::int32_t last) const;
+  void run_empty(const Bounds& bounds, cudaStream_t stream);
   void run_steps(const Bounds& bounds, std::int32_t first, std::int32_t last, cudaStream_t stream);
   void run_parts(const Bounds& bounds, const step::RowBatch& rows, InFlight& launch,
                  cudaStream_t stream);

@@ -17,6 +17,7 @@
 #include "cuda/device_slots.h"
 #include "cuda/device_weights.h"
 #include "cuda/launch.h"
+#include "cuda/launch_limits.h"
 #include "cuda/launch_rate.h"
 #include "cuda/launch_rows.h"
 #include "cuda/launch_whole.h"
@@ -28,6 +29,8 @@ namespace ttsrt::cuda {
 struct Step {
   std::string label;  // "linear 2304 x 768 bfloat16"
   std::function<void(const Bounds&, cudaStream_t)> run;
+  // Whether it may be captured for these bounds: where it says no, it has to run first. Null: yes.
+  std::function<bool(const Bounds&)> can_capture = nullptr;
 };
 
 // What a lowered Program is made of.
@@ -39,6 +42,9 @@ struct Lowered {
   std::size_t activation_bytes = 0;
   std::size_t scratch_bytes = 0;           // that one step needs at most
   ops::BufferId emitted = ops::kNoBuffer;  // rows that come back to the host
+  bool is_foreign = false;  // kernels of others run, too, which are left as they are
+  // Times of stages within steps, under profile; null: those of the steps.
+  std::function<std::vector<StageTimes>()> stage_times = nullptr;
 };
 
 // The places that a Program's launches use.
@@ -49,6 +55,18 @@ struct Site {
   RowsView rows;
   std::uint32_t* faults = nullptr;  // [max_rows]
   std::byte** scratch = nullptr;    // set once the size is known
+};
+
+// Turns Programs into steps in place of Lowering, where it takes them.
+class Lowerer {
+ public:
+  virtual ~Lowerer() = default;
+  virtual bool takes(const ops::Program& program) const = 0;
+  // As Lowering::run(); a memory that counts only gets no launch. The Program stays where it is.
+  virtual Lowered lower(const ops::Program& program, const ops::ProgramLimits& limits,
+                        const Site& site) = 0;
+  // Of weights that the steps of a Program that it takes keep beside Site::weights.
+  virtual std::size_t weight_bytes(const ops::Program& program) const = 0;
 };
 
 // Where a Program's rows are: its activations, their widths, and how many rows a launch has.
@@ -66,12 +84,6 @@ struct RowBuffers {
 };
 
 constexpr std::int64_t kQuadOutputs = 4;  // that whole products write at once
-
-// Whether ops of a Program read the arrays of whole items in RowsView.
-bool asks_for_items(const ops::Program& program);
-inline ItemTiles item_tiles_of(const ops::ProgramLimits& limits) {
-  return {limits.max_segments > 0 ? limits.max_segments : limits.max_rows};
-}
 
 class Lowering {
  public:

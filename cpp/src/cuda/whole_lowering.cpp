@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "cuda/launch_limits.h"
 #include "cuda/launch_whole.h"
 #include "cuda/lowering.h"
 #include "cuda/tensor_map.h"
@@ -13,31 +14,7 @@ namespace {
 
 constexpr std::int32_t kBoxHead = 64;  // dimensions of heads that are read as boxes
 
-// Other attention without a cache (float32 keys, a rope of all heads or none, no norms of heads)
-// needs no prepared heads, and is lowered as that of other segments.
-bool is_item_attention(const ops::SelfAttention& op) {
-  return op.cache_layer < 0 &&
-         (op.segment_dtype != DType::float32 || op.rope_heads > 0 || op.q_norm.is_present());
-}
-
-struct AsksForItems {
-  bool operator()(const ops::SelfAttention& op) const { return is_item_attention(op); }
-  bool operator()(const ops::ModulatedNorm&) const { return true; }
-  bool operator()(const ops::AddModulated&) const { return true; }
-  bool operator()(const ops::FlowStep&) const { return true; }
-  bool operator()(const ops::GroupedConv&) const { return true; }
-  template <typename Other>
-  bool operator()(const Other&) const {
-    return false;
-  }
-};
-
 }  // namespace
-
-bool asks_for_items(const ops::Program& program) {
-  return std::any_of(program.ops.begin(), program.ops.end(),
-                     [](const ops::Op& op) { return std::visit(AsksForItems{}, op); });
-}
 
 void Lowering::lower(const ops::JoinColumns& /*op*/) { refuse("JoinColumns"); }
 void Lowering::lower(const ops::ActivateRows& /*op*/) { refuse("ActivateRows"); }

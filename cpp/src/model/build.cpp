@@ -42,6 +42,7 @@ namespace fs = std::filesystem;
 using model::Checkpoint;
 
 constexpr const char* kVoices = "voices";  // a folder of voice files
+constexpr const char* kPlans = "tensorrt";  // a folder of plans of TensorRT
 constexpr std::size_t kMaxVoices = 1000;
 constexpr std::size_t kMaxVoiceBytes = std::size_t{16} << 20;
 constexpr std::size_t kBetweenStops = std::size_t{1} << 18;  // values, or bytes that are hashed
@@ -347,7 +348,7 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
                            "ttsrt.engine",
                            "engine.json",
                            {"weights.safetensors"},
-                           {kVoices, text::kTextFolder}};
+                           {kVoices, text::kTextFolder, kPlans}};
   FolderWriter writer(output_dir, kind, options.overwrite);
   text::pack_front_end(checkpoint_dir, writer.folder());
   write_engine(checkpoint, writer.folder(), limits, options, progress);

@@ -39,7 +39,8 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   const Family& family = *engine.family;
   const std::string& device = backend_->info().device;
   const std::string name = family.facts(limits).family;
-  TTSRT_CHECK(ConfigError, runs_on_gpus(name) || device.rfind("cuda", 0) != 0,
+  const bool is_gpu = device.rfind("cuda", 0) == 0 || device.rfind("tensorrt", 0) == 0;
+  TTSRT_CHECK(ConfigError, runs_on_gpus(name) || !is_gpu,
               "device: expected \"cpu\", as models of family ", name,
               " have no kernels for GPUs so far, got \"", device, "\"");
   const std::vector<FamilyProgram> programs = family.programs(engine.weights, limits, trace_);

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ttsrt_rt.cli.parser import Parser
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.types import Subparsers
 from ttsrt_rt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ttsrt_rt.tensorrt import PlanOptions
 
 __all__ = ["add_parser"]
 
@@ -24,6 +28,15 @@ _SAID_BY_CONFIG = (
     *("quantization", "head_quantization", "group_size", "zero_points", "wide_heads"),
     *("exclude_modules", "codec_dir", "dtype"),
 )
+_PLANS: dict[str, tuple[type, str]] = {
+    "tensorrt": (int, "major version of TensorRT: 8, 10, 11; default: the newest that is installed"),
+    "gpu": (int, "index of the GPU that runs the plans; default: 0"),
+    "builder_opt": (int, "TensorRT's optimization level, 0 to 5; default: 3"),
+    "opt_num_tokens": (int, "rows that kernels of encoders and prefill are chosen for; default: 128"),
+    "workspace": (int, "MiB that a kernel may ask for; default: no limit"),
+    "input_timing_cache": (str, "file with times of kernels, of an earlier build"),
+    "output_timing_cache": (str, "file to write these times to"),
+}
 _OF_CONFIG = ("max_batch_size", "max_seq_len", "max_input_len", "max_num_tokens")
 
 
@@ -53,6 +66,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing engine")
     for name, text in _LIMITS.items():
         parser.add_argument(f"--{name}", type=int, help=f"largest number of {text}")
+    _add_plans(parser)
     parser.set_defaults(run=_run)
 
 
@@ -95,6 +109,64 @@ def _add_weights(parser: Parser) -> None:
     )
 
 
+def _add_plans(parser: Parser) -> None:
+    """Adds what concerns plans of TensorRT."""
+    group = parser.add_argument_group("plans of TensorRT")
+    group.add_argument(
+        "--backend",
+        choices=("native", "tensorrt"),
+        default="native",
+        help="tensorrt: also plans for this machine's GPU, which device tensorrt:0 runs",
+    )
+    group.add_argument(
+        "--engine_dir", help="an engine that gets plans, in place of --checkpoint_dir"
+    )
+    for name, (kind, text) in _PLANS.items():
+        group.add_argument(f"--{name}", type=kind, help=text)
+    group.add_argument(
+        "--enable_debug_output",
+        action="store_true",
+        help="plans that give what a trace keeps, too",
+    )
+    group.add_argument(
+        "--strongly_typed",
+        action="store_true",
+        help="always so: products are of the engine's type, all else is float32",
+    )
+
+
+def _plan_options(args: argparse.Namespace) -> PlanOptions:
+    """The options of the plans that were given."""
+    return {
+        "tensorrt": args.tensorrt,
+        "device": args.gpu,
+        "builder_opt": args.builder_opt,
+        "opt_num_tokens": args.opt_num_tokens,
+        "workspace_mib": args.workspace,
+        "enable_debug_output": args.enable_debug_output,
+        "input_timing_cache": args.input_timing_cache,
+        "output_timing_cache": args.output_timing_cache,
+    }
+
+
+def _check_plans(args: argparse.Namespace) -> None:
+    """Refuses flags of plans where none are built."""
+    if args.backend == "tensorrt":
+        return
+    names = (*_PLANS, "engine_dir", "enable_debug_output", "strongly_typed")
+    for name in names:
+        if getattr(args, name) not in (None, False):
+            raise ConfigError(f"--{name}: expected --backend tensorrt beside it")
+
+
+def _build_plans(args: argparse.Namespace, engine_dir: str, *, overwrite: bool) -> int:
+    from ttsrt_rt.tensorrt import build_plans
+
+    build_plans(engine_dir, overwrite=overwrite, progress=True, **_plan_options(args))
+    print(f"plans: {engine_dir}/tensorrt")
+    return 0
+
+
 def _by_config(args: argparse.Namespace) -> int:
     """Builds what a configuration describes, with the folders and limits of flags."""
     from ttsrt_rt.llm.config import read_config
@@ -113,15 +185,21 @@ def _by_config(args: argparse.Namespace) -> int:
         if value is not None:
             tell(f"{args.config}: {name}: {value}, by the command line")
     config = config.replaced("output", **folders).replaced("engine", **limits)
-    print(f"engine: {build_engine(config, overwrite=args.overwrite)}")
-    return 0
+    engine = build_engine(config, overwrite=args.overwrite)
+    print(f"engine: {engine}")
+    return _build_plans(args, str(engine), overwrite=True) if args.backend == "tensorrt" else 0
 
 
 def _run(args: argparse.Namespace) -> int:
     from ttsrt_rt.build import build
 
+    _check_plans(args)
     if args.config is not None:
         return _by_config(args)
+    if args.engine_dir is not None:
+        if args.checkpoint_dir is not None or args.output_dir is not None:
+            raise ConfigError("--engine_dir: expected none beside --checkpoint_dir or --output_dir")
+        return _build_plans(args, args.engine_dir, overwrite=args.overwrite)
     missing = [name for name in ("checkpoint_dir", "output_dir") if getattr(args, name) is None]
     if missing:
         names = ", ".join(f"--{name}" for name in missing)
@@ -143,4 +221,4 @@ def _run(args: argparse.Namespace) -> int:
         **{name: getattr(args, name) for name in _LIMITS},
     )
     print(f"engine: {args.output_dir}")
-    return 0
+    return _build_plans(args, args.output_dir, overwrite=True) if args.backend == "tensorrt" else 0

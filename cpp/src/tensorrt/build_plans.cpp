@@ -1,0 +1,150 @@
+#include "tensorrt/build_plans.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "common/op.h"
+#include "core/check.h"
+#include "core/input_file.h"
+#include "core/output_file.h"
+#include "tensorrt/gpu.h"
+#include "tensorrt/library.h"
+#include "tensorrt/network_text.h"
+#include "tensorrt/plan_folder.h"
+#include "tensorrt/program_networks.h"
+#include "ttsrt/publish.h"
+
+namespace ttsrt::tensorrt {
+namespace {
+
+constexpr std::int32_t kFewRows = 8;
+constexpr std::int32_t kUsualFewRows = 2;     // one request with guidance
+constexpr std::int32_t kUsualRows = 128;      // of launches that aren't steps
+constexpr std::size_t kMostTimings = std::size_t{1} << 30;
+
+// Takes a file of timings; one that isn't there yet holds none.
+std::vector<std::byte> read_timings(const std::string& path) {
+  if (path.empty()) return {};
+  TTSRT_CHECK(NotFoundError, std::filesystem::exists(path), "input_timing_cache: ", path,
+              " does not exist");
+  const std::string text = read_text(path, kMostTimings);
+  const auto* data = reinterpret_cast<const std::byte*>(text.data());
+  return {data, data + text.size()};
+}
+
+void write_bytes(const std::string& path, const std::vector<std::byte>& bytes) {
+  OutputFile file(path);
+  file.write(bytes.data(), bytes.size());
+  file.finish();
+}
+
+// Builds the parts of Programs one after the other.
+class Builder {
+ public:
+  Builder(const PlannedPrograms& of, const PlanOptions& options, Driver& driver,
+          const std::string& folder)
+      : of_(of), options_(options), driver_(driver), folder_(folder) {
+    const Gpu gpu = current_gpu();
+    description_.tensorrt = driver.version();
+    description_.plugins = plugins::kVersion;
+    description_.gpu = gpu.name;
+    description_.capability = gpu.capability;
+    description_.weights = of.weights;
+    description_.max_batch_size = of.max_batch_size;
+    description_.max_num_tokens = of.max_num_tokens;
+    description_.cache_dtype = name_of(of.state.cache_dtype);
+  }
+
+  void build(const ProgramNetworks& networks, std::int32_t part) {
+    NetworkText network;  // says what doesn't fit before TensorRT does
+    networks.write(part, network);
+    PlanRecord record;
+    record.program = networks.program().name;
+    record.part = part;
+    record.has_taps = networks.limits().trace;
+    record.file = message(record.program, ".", part, record.has_taps ? ".taps" : "", ".plan");
+    record.network = network.hash();
+    record.ranges = row_ranges(networks.limits(), options_.opt_num_tokens);
+    BuildSettings settings;
+    settings.ranges = record.ranges;
+    settings.has_float16 = networks.uses_float16();
+    settings.optimization_level = options_.builder_opt;
+    settings.workspace_bytes = static_cast<std::size_t>(options_.workspace_mib) << 20;
+    const std::vector<std::byte> plan = guarded(record.file, [&] {
+      return driver_.build(settings,
+                           [&](NetworkWriter& writer) { networks.write(part, writer); });
+    });
+    record.bytes = plan.size();
+    record.memory_bytes = guarded(record.file, [&] {
+      return driver_.load(plan.data(), plan.size())->memory_bytes();
+    });
+    write_bytes(message(folder_, "/", kPlansFiles, "/", record.file), plan);
+    description_.plans.push_back(std::move(record));
+  }
+
+  const PlanDescription& description() const { return description_; }
+
+ private:
+  const PlannedPrograms& of_;
+  const PlanOptions& options_;
+  Driver& driver_;
+  std::string folder_;
+  PlanDescription description_;
+};
+
+void check_options(const PlanOptions& options) {
+  TTSRT_CHECK(ConfigError, options.builder_opt >= 0 && options.builder_opt <= 5,
+              "builder_opt: expected 0 to 5, got ", options.builder_opt);
+  TTSRT_CHECK(ConfigError, options.opt_num_tokens >= 0, "opt_num_tokens: expected 0 (", kUsualRows,
+              ") or more, got ", options.opt_num_tokens);
+  TTSRT_CHECK(ConfigError, options.workspace_mib >= 0,
+              "workspace: expected 0 (no limit) or MiB, got ", options.workspace_mib);
+}
+
+}  // namespace
+
+std::vector<RowRange> row_ranges(const ops::ProgramLimits& limits, std::int32_t usual_rows) {
+  const std::int32_t most = limits.max_rows;
+  if (limits.max_draws == 0) {
+    const std::int32_t usual = usual_rows == 0 ? kUsualRows : usual_rows;
+    return {{1, std::min(usual, most), most}};
+  }
+  if (most <= kFewRows) return {{1, std::min(kUsualFewRows, most), most}};
+  return {{1, kUsualFewRows, kFewRows}, {kFewRows + 1, most, most}};
+}
+
+void build_plans(const PlannedPrograms& of, const PlanOptions& options,
+                 const BuildProgress& progress, const std::atomic<bool>* stop) {
+  check_options(options);
+  std::vector<ProgramNetworks> all;
+  std::int32_t total = 0;
+  for (const ops::SizedProgram& program : of.programs) {
+    if (!refusal(*program.program).empty()) continue;  // runs as on device cuda
+    all.emplace_back(*program.program, program.limits, of.state);
+    total += all.back().num_parts();
+  }
+  TTSRT_CHECK(ConfigError, total > 0, "device tensorrt: no Program of ", of.engine_dir,
+              " can be a network of TensorRT: ",
+              of.programs.empty() ? "" : refusal(*of.programs.front().program));
+  const std::vector<std::byte> timings = read_timings(options.input_timing_cache);
+  FolderWriter writer(of.engine_dir + "/" + kPlansFolder, plans_kind(), options.overwrite);
+  std::filesystem::create_directory(writer.folder() + "/" + kPlansFiles);
+  const std::shared_ptr<Driver> driver =
+      options.tensorrt == 0 ? open_newest_driver() : open_driver(options.tensorrt);
+  driver->set_timing_cache(timings);
+  Builder builder(of, options, *driver, writer.folder());
+  std::int32_t done = 0;
+  for (const ProgramNetworks& networks : all) {
+    for (std::int32_t part = 0; part < networks.num_parts(); ++part) {
+      TTSRT_CHECK(ClosedError, stop == nullptr || !*stop, "build: it was stopped");
+      builder.build(networks, part);
+      if (progress) progress(++done, total, message(networks.program().name, " ", part));
+    }
+  }
+  write_text(message(writer.folder(), "/", kPlansName), to_json(builder.description()));
+  if (!options.output_timing_cache.empty())
+    write_bytes(options.output_timing_cache, driver->timing_cache());
+  writer.publish();
+}
+
+}  // namespace ttsrt::tensorrt
