@@ -81,6 +81,24 @@ INCLUDES = {
         "model/quantize.h",
         "backends.h",
     ],
+    "cpp/src/tensorrt": [
+        "ttsrt/",
+        "core/",
+        "rules/",
+        "ops/",
+        "cuda/",
+        "model/engine_data.h",
+        "model/run_limits.h",
+        "common/",
+        "tensorrt/",
+    ],
+    "cpp/src/tensorrt/driver": [
+        "common/adapt.h",
+        "common/fields.h",
+        "common/op.h",
+        "tensorrt/driver.h",
+        "tensorrt/driver/",
+    ],
     "plugins/common": [
         "ttsrt/error.h",
         "core/check.h",
@@ -100,6 +118,7 @@ INCLUDES = {
         "dlpack.h",
         "interruptible.h",
         "owner.h",
+        "progress.h",
         "values.h",
     ],
     "examples": [],
@@ -190,7 +209,7 @@ def test_only_backends_names_the_backends() -> None:
 
 
 def test_only_adapters_of_plugins_include_tensorrt() -> None:
-    adapters = ("plugins/v2/", "plugins/v3/", "tests/cpp/plugins/")
+    adapters = ("plugins/v2/", "plugins/v3/", "cpp/src/tensorrt/driver/", "tests/cpp/plugins/")
     wrong = [
         name_of(path)
         for path in cpp_files()

@@ -22,12 +22,13 @@ from bench.t3_peers.models import made_at_once, write_checkpoint
 from bench.t3_peers.shape import SIZES, Words
 from ttsrt_rt.convert.safetensors_write import write_safetensors
 
-__all__ = ["BATCH", "LLM_SIZES", "draw", "engine_path", "make_engines", "write_llm"]
+__all__ = ["BATCH", "LLM_SIZES", "draw", "engine_path", "make_engine", "make_engines", "write_llm"]
 
 Change = Callable[[str, Words], Words]
 
 _MAKERS = 4  # models at a time
 _WRITERS = 8  # tensors at a time
+_MOST_ALONE = 64  # requests of an engine that is measured with the engine's own limits
 _POSITIONS = 1024
 _TEXT = 512
 _PREFIX = 34  # rows of T3's voices
@@ -97,6 +98,15 @@ def make_engines(
             progress(path.name)
 
 
+def make_engine(folder: Path, size: str, model: str, dtype: str) -> Path:
+    """The engine of a model without quantization in another type, made if `folder` lacks it."""
+    engine = folder / f"{model}.{size}.{dtype}.engine"
+    if not engine.exists():
+        case = Case(model, model, "steps", model)
+        _build(_checkpoint(folder, size, model), engine, size, case, dtype, _MOST_ALONE)
+    return engine
+
+
 def _checkpoint(folder: Path, size: str, model: str) -> Path:
     path = folder / f"{model}.{size}.checkpoint"
     if path.exists():
@@ -125,7 +135,9 @@ def _write_magpie(path: Path, size: str, model: str) -> None:
         convert(source, path, progress=False)
 
 
-def _build(checkpoint: Path, engine: Path, size: str, case: Case) -> None:
+def _build(
+    checkpoint: Path, engine: Path, size: str, case: Case, dtype: str = "bfloat16", batch: int = 128
+) -> None:
     from ttsrt_rt.build import build
 
     positions = _POSITIONS if size == "true" else 256
@@ -135,9 +147,9 @@ def _build(checkpoint: Path, engine: Path, size: str, case: Case) -> None:
         checkpoint,
         engine,
         progress=False,
-        dtype="bfloat16",
+        dtype=dtype,
         quantization=case.quantization,
-        max_batch_size=BATCH[case.model],
+        max_batch_size=min(BATCH[case.model], batch),
         max_seq_len=positions,
         max_input_len=min(context, positions // 2),
         max_encoder_input_len=text,

@@ -26,7 +26,9 @@ CodebookEmbed::CodebookEmbed(CodebookEmbedAttributes attributes) : OpOf(std::mov
   check_is_one_of(kName, "adds_positions", 0, 1, at_.adds_positions);
   if (at_.slots.max_context_rows > 0)
     check_is_one_of(kName, "dim", at_.width, at_.width, at_.slots.dim);
+  check_at_least(kName, "position_type", -1, at_.position_type);
   const Type type = float_type(kName, "table_type", at_.table_type);
+  const Type of_positions = float_type(kName, "position_type", position_type());
   add_rows(signature_);
   at_.launch.add_to(signature_);
   signature_.add_input({"vectors", Type::float32, {'V', at_.width}});
@@ -39,14 +41,15 @@ CodebookEmbed::CodebookEmbed(CodebookEmbedAttributes attributes) : OpOf(std::mov
   for (std::size_t i = 0; i < at_.id_rows.size(); ++i)
     signature_.add_input({id_table(i), type, {at_.id_rows[i], at_.width}});
   for (std::size_t i = 0; i < at_.position_rows.size(); ++i)
-    signature_.add_input({position_table(i), type, {at_.position_rows[i], at_.width}});
+    signature_.add_input({position_table(i), of_positions, {at_.position_rows[i], at_.width}});
   signature_.add_output({"out", Type::float32, {'R', at_.width}});
   add_token(signature_);
 }
 
-cuda::TableView CodebookEmbed::table(const void* data, std::int64_t rows) const {
+cuda::TableView CodebookEmbed::table(const void* data, std::int32_t type,
+                                     std::int64_t rows) const {
   if (data == nullptr) return {};
-  return {data, static_cast<cuda::Element>(at_.table_type), rows, at_.width};
+  return {data, static_cast<cuda::Element>(type), rows, at_.width};
 }
 
 void CodebookEmbed::enqueue(const Call& call) const {
@@ -56,15 +59,15 @@ void CodebookEmbed::enqueue(const Call& call) const {
   args.faults = at_.faults.view(call);
   args.out = call.output<float>("out");
   args.dim = at_.width;
-  args.code_tables =
-      table(call.input<const void>("code_tables"), std::int64_t{at_.codebooks} * at_.vocab);
+  args.code_tables = table(call.input<const void>("code_tables"), at_.table_type,
+                           std::int64_t{at_.codebooks} * at_.vocab);
   args.codebooks = at_.codebooks;
   args.vocab = at_.vocab;
   for (std::size_t i = 0; i < at_.id_rows.size(); ++i)
-    args.id_tables[i] = table(call.input<const void>(id_table(i)), at_.id_rows[i]);
+    args.id_tables[i] = table(call.input<const void>(id_table(i)), at_.table_type, at_.id_rows[i]);
   for (std::size_t i = 0; i < at_.position_rows.size(); ++i) {
-    args.position_tables[i] =
-        table(call.input<const void>(position_table(i)), at_.position_rows[i]);
+    args.position_tables[i] = table(call.input<const void>(position_table(i)), position_type(),
+                                    at_.position_rows[i]);
   }
   args.adds_positions = at_.adds_positions != 0;
   args.max_rows = call.rows();

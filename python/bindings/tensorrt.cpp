@@ -28,6 +28,8 @@ void register_tensorrt(py::module_& module) {
             "TensorRT's optimization level, 0 to 5.");
   def_field(bound, "opt_num_tokens", &PlanOptions::opt_num_tokens,
             "Rows for which kernels of launches that aren't steps are chosen; 0: 128.");
+  def_field(bound, "products", &PlanOptions::products,
+            "The layer that products are: \"matrix\" or \"convolution\".");
   def_field(bound, "workspace_mib", &PlanOptions::workspace_mib,
             "Memory that a kernel may ask for; 0: no limit.");
   def_field(bound, "enable_debug_output", &PlanOptions::enable_debug_output,

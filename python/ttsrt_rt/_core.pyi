@@ -1328,6 +1328,8 @@ class PlanOptions:
     """TensorRT's optimization level, 0 to 5."""
     opt_num_tokens: int
     """Rows for which kernels of launches that aren't steps are chosen; 0: 128."""
+    products: str
+    """The layer that products are: "matrix" or "convolution"."""
     workspace_mib: int
     """Memory that a kernel may ask for; 0: no limit."""
     enable_debug_output: bool

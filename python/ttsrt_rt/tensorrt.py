@@ -18,7 +18,7 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from ttsrt_rt import _core
 from ttsrt_rt.errors import ConfigError, NotFoundError
@@ -37,9 +37,11 @@ __all__ = [
     "TensorRTLibrary",
     "build_plans",
     "check_plugin_library",
+    "driver_majors",
     "examine",
     "find_libraries",
     "find_library",
+    "has_library",
     "load_library",
     "plugin_majors",
     "plugin_path",
@@ -47,6 +49,7 @@ __all__ = [
 
 _LOG = logging.getLogger(__name__)
 _LIBRARY = re.compile(r"ttsrt_rt_trt(\d+)\.so")
+_DRIVER = re.compile(r"ttsrt_rt_trt(\d+)_driver\.so")
 _MAJORS = (11, 10, 8)
 # Folders of Python packages that have the library: of 10 and 11, of 8.6.
 _PACKAGES = ("tensorrt_libs", "tensorrt")
@@ -59,6 +62,7 @@ class PlanOptions(TypedDict, total=False):
     tensorrt: int | None
     builder_opt: int | None
     opt_num_tokens: int | None
+    products: Literal["matrix", "convolution"] | None
     workspace_mib: int | None
     enable_debug_output: bool | None
     input_timing_cache: str | os.PathLike[str] | None
@@ -87,6 +91,8 @@ def build_plans(
         tensorrt: The major version, 8, 10 or 11; the newest that is installed.
         builder_opt: TensorRT's optimization level, 0 to 5; 3.
         opt_num_tokens: Rows for which kernels of launches that are no steps are chosen; 128.
+        products: The layer of TensorRT that products are, "matrix" or "convolution", of which one may
+            be faster; "matrix".
         workspace_mib: Memory that a kernel may ask for; no limit.
         enable_debug_output: Whether there are plans that give what a trace keeps, too; no.
         input_timing_cache: A file with times of kernels, of an earlier build.
@@ -116,6 +122,19 @@ def build_plans(
     with reporting(progress, "plans") as report:
         _core.build_plans(folder, native, report)
     _LOG.info("wrote %s", Path(folder, "tensorrt").resolve())
+
+
+def has_library() -> bool:
+    """Whether TensorRT's library is found, of a version that this installation has a driver for."""
+    load_library()
+    names = [f"libnvinfer.so.{major}" for major in reversed(driver_majors())]
+    for name in [os.environ.get("TTSRT_TENSORRT_LIBRARY") or name for name in names]:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue
+        return True
+    return False
 
 
 def load_library(major: int = 0) -> None:
@@ -155,7 +174,16 @@ def load_library_of(engine_dir: str | os.PathLike[str], device: str) -> None:
 
 def plugin_majors() -> list[int]:
     """The major versions of TensorRT that this installation has plugin libraries for."""
-    found = (_LIBRARY.fullmatch(path.name) for path in _folder().glob("ttsrt_rt_trt*.so"))
+    return _majors_of(_LIBRARY)
+
+
+def driver_majors() -> list[int]:
+    """Those that device "tensorrt:0" can run with."""
+    return _majors_of(_DRIVER)
+
+
+def _majors_of(pattern: re.Pattern[str]) -> list[int]:
+    found = (pattern.fullmatch(path.name) for path in _folder().glob("ttsrt_rt_trt*.so"))
     return sorted(int(match.group(1)) for match in found if match is not None)
 
 
@@ -188,4 +216,5 @@ def plugin_path(major: int) -> str:
 
 
 def _folder() -> Path:
-    return Path(_core.__file__).parent / "lib"
+    given = os.environ.get("TTSRT_TENSORRT_FOLDER")
+    return Path(given) if given else Path(_core.__file__).parent / "lib"

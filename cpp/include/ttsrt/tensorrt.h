@@ -16,6 +16,8 @@ struct PlanOptions {
   std::int32_t builder_opt = 3;  ///< TensorRT's optimization level, 0 to 5
   /// Rows for which kernels of launches that aren't steps are chosen; 0: 128.
   std::int32_t opt_num_tokens = 0;
+  /// The layer of TensorRT that products are: "matrix" or "convolution", of one row and column.
+  std::string products = "matrix";
   std::int32_t workspace_mib = 0;  ///< memory that a kernel may ask for; 0: no limit
   /// Plans that give what a trace keeps, too. They take as much memory of the disk again.
   bool enable_debug_output = false;

@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "core/input_file.h"
 #include "core/output_file.h"
+#include "core/quote.h"
 #include "tensorrt/gpu.h"
 #include "tensorrt/library.h"
 #include "tensorrt/network_text.h"
@@ -68,6 +69,7 @@ class Builder {
     BuildSettings settings;
     settings.ranges = record.ranges;
     settings.has_float16 = networks.uses_float16();
+    settings.uses_convolutions = options_.products == "convolution";
     settings.optimization_level = options_.builder_opt;
     settings.workspace_bytes = static_cast<std::size_t>(options_.workspace_mib) << 20;
     const std::vector<std::byte> plan = guarded(record.file, [&] {
@@ -97,6 +99,8 @@ void check_options(const PlanOptions& options) {
               "builder_opt: expected 0 to 5, got ", options.builder_opt);
   TTSRT_CHECK(ConfigError, options.opt_num_tokens >= 0, "opt_num_tokens: expected 0 (", kUsualRows,
               ") or more, got ", options.opt_num_tokens);
+  TTSRT_CHECK(ConfigError, options.products == "matrix" || options.products == "convolution",
+              "products: expected \"matrix\" or \"convolution\", got ", in_quotes(options.products));
   TTSRT_CHECK(ConfigError, options.workspace_mib >= 0,
               "workspace: expected 0 (no limit) or MiB, got ", options.workspace_mib);
 }

@@ -73,7 +73,8 @@ struct RowRange {
 
 struct BuildSettings {
   std::vector<RowRange> ranges;  // a profile for each
-  bool has_float16 = false;     // products in float16
+  bool has_float16 = false;          // products in float16
+  bool uses_convolutions = false;    // for products, in place of TensorRT's matrix products
   std::int32_t optimization_level = 3;
   std::size_t workspace_bytes = 0;  // 0: no limit
 };

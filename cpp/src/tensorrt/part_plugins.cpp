@@ -29,11 +29,11 @@ void PartWriter::write(const ops::EmbedRows& op) {
   at.width = int32(activation(op.out).width);
   at.adds_positions = op.adds_positions ? 1 : 0;
   Given given;
-  const ops::Weight* typed = nullptr;
+  const ops::Weight* typed = nullptr;  // the table whose type the others must have
   const auto bind_rows = [&](const std::string& port, const ops::Weight& table) {
     TTSRT_CHECK(ConfigError, typed == nullptr || typed->dtype == table.dtype, "tensorrt: ",
                 table.name, ": expected the type of ", typed == nullptr ? "" : typed->name,
-                ", as tables of one embedding have, got ", name_of(table.dtype));
+                ", as tables of one kind have, got ", name_of(table.dtype));
     typed = &table;
     given.emplace_back(port, bind_table(table, type_of(table.dtype), {table.rows, table.cols}));
   };
@@ -46,11 +46,13 @@ void PartWriter::write(const ops::EmbedRows& op) {
     bind_rows(message("id_table", at.id_rows.size()), table);
     at.id_rows.push_back(int32(table.rows));
   }
+  if (typed != nullptr) at.table_type = element_of(typed->dtype);
+  typed = nullptr;
   for (const ops::Weight& table : op.position_tables) {
     bind_rows(message("position_table", at.position_rows.size()), table);
     at.position_rows.push_back(int32(table.rows));
   }
-  if (typed != nullptr) at.table_type = element_of(typed->dtype);
+  if (typed != nullptr) at.position_type = element_of(typed->dtype);
   set(op.out, add(plugins::CodebookEmbed::kName, at, given).front());
 }
 

@@ -124,6 +124,11 @@ def _add_plans(parser: Parser) -> None:
     for name, (kind, text) in _PLANS.items():
         group.add_argument(f"--{name}", type=kind, help=text)
     group.add_argument(
+        "--products",
+        choices=("matrix", "convolution"),
+        help="the layer of TensorRT that products are; default: matrix",
+    )
+    group.add_argument(
         "--enable_debug_output",
         action="store_true",
         help="plans that give what a trace keeps, too",
@@ -142,6 +147,7 @@ def _plan_options(args: argparse.Namespace) -> PlanOptions:
         "device": args.gpu,
         "builder_opt": args.builder_opt,
         "opt_num_tokens": args.opt_num_tokens,
+        "products": args.products,
         "workspace_mib": args.workspace,
         "enable_debug_output": args.enable_debug_output,
         "input_timing_cache": args.input_timing_cache,
@@ -153,7 +159,7 @@ def _check_plans(args: argparse.Namespace) -> None:
     """Refuses flags of plans where none are built."""
     if args.backend == "tensorrt":
         return
-    names = (*_PLANS, "engine_dir", "enable_debug_output", "strongly_typed")
+    names = (*_PLANS, "engine_dir", "products", "enable_debug_output", "strongly_typed")
     for name in names:
         if getattr(args, name) not in (None, False):
             raise ConfigError(f"--{name}: expected --backend tensorrt beside it")

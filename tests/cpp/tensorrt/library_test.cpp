@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "cuda/cuda_backend.h"
 #include "support/errors.h"
 #include "support/temp_dir.h"
 
@@ -12,6 +13,18 @@ namespace {
 
 using ttsrt::test::TempDir;
 using ttsrt::test::throws_naming;
+
+// With a true library, TTSRT_TENSORRT_LIBRARY, and our libraries for it; it needs no GPU.
+TEST(TrueLibrary, SaysItsVersionAndWhyItBuildsNothingWithoutADevice) {
+  if (std::getenv("TTSRT_TENSORRT_LIBRARY") == nullptr || driver_majors().empty())
+    GTEST_SKIP() << "needs TTSRT_TENSORRT_LIBRARY and the libraries of a build with its headers";
+  const std::shared_ptr<Driver> driver = open_newest_driver();
+  EXPECT_NE(driver->version().find('.'), std::string::npos);
+  if (can_use_cuda()) return;
+  EXPECT_TRUE(throws_naming<DeviceError>("createInferBuilder_INTERNAL", [&] {
+    guarded("a plan", [&] { return driver->build({}, [](NetworkWriter&) {}); });
+  }));
+}
 
 class Library : public testing::Test {
  protected:

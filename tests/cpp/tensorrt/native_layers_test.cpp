@@ -108,13 +108,14 @@ TEST(NativeLayers, Float16) {
   program.name = "test";
   const ops::BufferId x = ttsrt::test::add_input(program, kWidth);
   const auto weight = make_panel(33, kWidth, DType::float16, 1, 0.4F);
+  const auto bias = make_vector(33, 2);
   const ops::BufferId out = program.add("out", 33);
-  program.ops.emplace_back(ops::Linear{x, out, weight, make_vector(33, 2)});
+  program.ops.emplace_back(ops::Linear{x, out, weight, bias});
   expect_same(program, 3e-3);
 }
 
 // Parts of a Program are networks of their own, which hand activations on.
-TEST(NativeLayers, PartsGiveWhatTheWholeGives) {
+TEST(NativeLayers, PartsHandActivationsOn) {
   ops::Program program;
   program.name = "test";
   const ops::BufferId x = ttsrt::test::add_input(program, kWidth);
@@ -123,7 +124,9 @@ TEST(NativeLayers, PartsGiveWhatTheWholeGives) {
   program.ops.emplace_back(ops::Linear{x, x, weight, {}, ops::Activate::none, true});
   ops::ProgramLimits limits;
   limits.max_rows = kRows;
-  const ProgramNetworks networks(program, limits, ttsrt::test::small_state());
+  ops::StateSpec state = ttsrt::test::small_state();
+  state.dim = kWidth;
+  const ProgramNetworks networks(program, limits, state);
   ASSERT_EQ(networks.num_parts(), 2);
   EvaluatingWriter first(kRows, ttsrt::test::random_vector(kRows * kWidth, 1));
   const auto bindings = networks.write(0, first);

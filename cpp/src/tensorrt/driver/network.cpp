@@ -117,10 +117,31 @@ TensorId Network::constant(Type type, const Dims& dims,
   std::int64_t count = 1;
   for (const std::int64_t extent : dims) count *= extent;
   const nvinfer1::Weights weights{their_type(type), constants_.back().data(), count};
-  return add(finish(network_.addConstant(their_dims(dims, -1), weights), "constant").getOutput(0));
+  const TensorId id =
+      add(finish(network_.addConstant(their_dims(dims, -1), weights), "constant").getOutput(0));
+  weights_.emplace(id, weights);
+  return id;
+}
+
+// Rows as images of one pixel; an extent of 0 is that of the input.
+TensorId Network::convolve(TensorId x, TensorId weight) {
+  const std::int64_t outputs = at(weight).getDimensions().d[0];
+  const std::int64_t inputs = at(weight).getDimensions().d[1];
+  const auto reshape = [this](ITensor& from, const Dims& dims) -> ITensor& {
+    nvinfer1::IShuffleLayer* layer = network_.addShuffle(from);
+    if (layer != nullptr) layer->setReshapeDimensions(their_dims(dims, 0));
+    return *finish(layer, "reshape").getOutput(0);
+  };
+  ITensor& images = reshape(at(x), {0, inputs, 1, 1});
+  nvinfer1::IConvolutionLayer* layer =
+      network_.addConvolutionNd(images, static_cast<std::int32_t>(outputs), their_dims({1, 1}, 0),
+                                weights_.at(weight), nvinfer1::Weights{at(weight).getType(), nullptr, 0});
+  const TensorId made = add_float(layer, "product", at(weight).getType());
+  return add(&reshape(at(made), {0, outputs}));
 }
 
 TensorId Network::product(TensorId x, TensorId weight) {
+  if (settings_.uses_convolutions) return convolve(x, weight);
   using nvinfer1::MatrixOperation;
   return add_float(network_.addMatrixMultiply(at(x), MatrixOperation::kNONE, at(weight),
                                               MatrixOperation::kTRANSPOSE),

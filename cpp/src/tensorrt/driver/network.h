@@ -7,6 +7,7 @@
 #include <NvInfer.h>
 
 #include <deque>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,7 @@ class Network final : public NetworkWriter {
   TensorId add(nvinfer1::ITensor* tensor);
   TensorId add_float(nvinfer1::ILayer* layer, const char* what, nvinfer1::DataType type);
   nvinfer1::ITensor& size_of_columns(TensorId x, std::int64_t count);
+  TensorId convolve(TensorId x, TensorId weight);
 
   nvinfer1::INetworkDefinition& network_;
   const std::vector<nvinfer1::IOptimizationProfile*>& profiles_;  // [settings.ranges]
@@ -51,6 +53,7 @@ class Network final : public NetworkWriter {
   std::string op_;
   std::int32_t layers_ = 0;  // of the op
   std::vector<nvinfer1::ITensor*> tensors_;
+  std::map<TensorId, nvinfer1::Weights> weights_;  // of constants
   std::deque<std::vector<std::byte>> constants_;  // which TensorRT reads when it builds
 };
 

@@ -1,0 +1,1 @@
+"""Measures decoder steps of TensorRT beside the CUDA backend and PyTorch."""
