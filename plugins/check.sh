@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Compiles the plugins' ops and both adapters against headers of TensorRT; warnings are errors in our files. Nothing is linked or run.
+# Compiles the plugins' ops, both adapters and the driver of device "tensorrt" against headers of TensorRT; warnings are errors in our
+# files. Nothing is linked or run.
 #   plugins/check.sh HEADERS...
 # HEADERS are folders with NvInferRuntime.h, or with a folder `include` that has it: of 8.6, 10.x or 11.x. CXX is the compiler (c++);
 # CUDA_HOME is where the CUDA toolkit's headers are, otherwise that of nvcc. Prints a line for each folder and adapter; the exit code
@@ -56,6 +57,7 @@ for headers in "$@"; do
   version=$major.$(version_number "$file" NV_TENSORRT_MINOR).$(version_number "$file" NV_TENSORRT_PATCH)
   # All that v2 implements is deprecated.
   compile "TensorRT $version, v2" -Wno-deprecated-declarations -isystem "$headers" -- plugins/v2/*.cpp
+  compile "TensorRT $version, driver" -Wno-deprecated-declarations -isystem "$headers" -- cpp/src/tensorrt/driver/*.cpp
   [ "$major" -lt 10 ] || compile "TensorRT $version, v3" -isystem "$headers" -- plugins/v3/*.cpp
 done
 exit $failed

@@ -3,10 +3,10 @@
     python -m bench.tensorrt --folder engines --json tensorrt.json
     python -m bench.tensorrt --folder engines --models 2503 --dtypes float32 --peers --profile
 
-All weights are random; engines and plans that FOLDER lacks are built first. Of each engine: seconds to
-build its plans, their size, seconds to start an executor, a step of 1 and of many guided requests
-on both devices, and the layers where TensorRT spends its time. Nothing else should run on the
-machine.
+All weights are random; engines and plans that FOLDER lacks are built first. Of each engine:
+seconds to build its plans, their size, seconds to start an executor, a step of 1 and of many guided
+requests on both devices, and the layers where TensorRT spends its time. Nothing else should run on
+the machine.
 """
 
 from __future__ import annotations

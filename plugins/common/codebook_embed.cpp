@@ -46,8 +46,7 @@ CodebookEmbed::CodebookEmbed(CodebookEmbedAttributes attributes) : OpOf(std::mov
   add_token(signature_);
 }
 
-cuda::TableView CodebookEmbed::table(const void* data, std::int32_t type,
-                                     std::int64_t rows) const {
+cuda::TableView CodebookEmbed::table(const void* data, std::int32_t type, std::int64_t rows) const {
   if (data == nullptr) return {};
   return {data, static_cast<cuda::Element>(type), rows, at_.width};
 }
@@ -66,8 +65,8 @@ void CodebookEmbed::enqueue(const Call& call) const {
   for (std::size_t i = 0; i < at_.id_rows.size(); ++i)
     args.id_tables[i] = table(call.input<const void>(id_table(i)), at_.table_type, at_.id_rows[i]);
   for (std::size_t i = 0; i < at_.position_rows.size(); ++i) {
-    args.position_tables[i] = table(call.input<const void>(position_table(i)), position_type(),
-                                    at_.position_rows[i]);
+    args.position_tables[i] =
+        table(call.input<const void>(position_table(i)), position_type(), at_.position_rows[i]);
   }
   args.adds_positions = at_.adds_positions != 0;
   args.max_rows = call.rows();

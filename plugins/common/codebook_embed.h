@@ -10,13 +10,13 @@ struct CodebookEmbedAttributes {
   LaunchAttributes launch;
   SlotAttributes slots;
   FaultAttributes faults;
-  std::int32_t width = 1;       // of a row
-  std::int32_t table_type = 0;  // a cuda::Element, of all tables
+  std::int32_t width = 1;           // of a row
+  std::int32_t table_type = 0;      // a cuda::Element, of all tables
   std::int32_t position_type = -1;  // of the tables of positions; -1: as table_type
-  std::int32_t codebooks = 0;   // tables of codes; 0: there are none
-  std::int32_t vocab = 0;       // rows of each
-  Numbers id_rows;              // rows of each table of ids
-  Numbers position_rows;        // rows of each table of positions
+  std::int32_t codebooks = 0;       // tables of codes; 0: there are none
+  std::int32_t vocab = 0;           // rows of each
+  Numbers id_rows;                  // rows of each table of ids
+  Numbers position_rows;            // rows of each table of positions
   std::int32_t adds_positions = 1;
 
   template <class Self, class Visit>

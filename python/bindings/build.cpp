@@ -12,10 +12,9 @@ void build_engine(const py::object& checkpoint_dir, const py::object& output_dir
                   const BuildOptions& options, const py::object& callback) {
   const std::string source = path_from(checkpoint_dir, "checkpoint_dir");
   const std::string target = path_from(output_dir, "output_dir");
-  run_with_progress(callback,
-                    [=](const BuildProgress& progress, const std::atomic<bool>* stop) {
-                      build(source, target, options, progress, stop);
-                    });
+  run_with_progress(callback, [=](const BuildProgress& progress, const std::atomic<bool>* stop) {
+    build(source, target, options, progress, stop);
+  });
 }
 
 }  // namespace

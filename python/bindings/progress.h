@@ -24,8 +24,8 @@ inline std::optional<BuildProgress> progress_from(const py::object& callback) {
   return callback.cast<BuildProgress>();
 }
 
-// Runs `work` with a BuildProgress and a flag that stops it. `callback` is called on this thread; if
-// it or a signal handler raises, the work is told to stop, and when it has, the error leaves.
+// Runs `work` with a BuildProgress and a flag that stops it. `callback` is called on this thread;
+// if it or a signal handler raises, the work is told to stop, and when it has, the error leaves.
 template <typename Work>
 void run_with_progress(const py::object& callback, Work work) {
   using Call = BackgroundCall<bool>;

@@ -9,10 +9,9 @@ namespace {
 void build_engine_plans(const py::object& engine_dir, const PlanOptions& options,
                         const py::object& callback) {
   const std::string folder = path_from(engine_dir, "engine_dir");
-  run_with_progress(callback,
-                    [=](const BuildProgress& progress, const std::atomic<bool>* stop) {
-                      build_plans(folder, options, progress, stop);
-                    });
+  run_with_progress(callback, [=](const BuildProgress& progress, const std::atomic<bool>* stop) {
+    build_plans(folder, options, progress, stop);
+  });
 }
 
 }  // namespace

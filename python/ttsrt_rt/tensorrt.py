@@ -91,8 +91,8 @@ def build_plans(
         tensorrt: The major version, 8, 10 or 11; the newest that is installed.
         builder_opt: TensorRT's optimization level, 0 to 5; 3.
         opt_num_tokens: Rows for which kernels of launches that are no steps are chosen; 128.
-        products: The layer of TensorRT that products are, "matrix" or "convolution", of which one may
-            be faster; "matrix".
+        products: The layer of TensorRT that products are, "matrix" or "convolution", of which one
+            may be faster; "matrix".
         workspace_mib: Memory that a kernel may ask for; no limit.
         enable_debug_output: Whether there are plans that give what a trace keeps, too; no.
         input_timing_cache: A file with times of kernels, of an earlier build.

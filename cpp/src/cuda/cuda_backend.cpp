@@ -362,8 +362,8 @@ std::unique_ptr<ops::Executable> CudaBackend::compile(const ops::Program& progra
                                                       const ops::ProgramLimits& limits) {
   const DeviceScope scope(device_);
   num_programs_ = std::max(num_programs_, static_cast<std::size_t>(limits.index) + 1);
-  auto executable = std::make_unique<CudaExecutable>(program, limits, slots(), weights_, *this,
-                                                     lowerer_.get());
+  auto executable =
+      std::make_unique<CudaExecutable>(program, limits, slots(), weights_, *this, lowerer_.get());
   buffer_bytes_ += executable->buffer_bytes();
   foreign_weight_bytes_ += foreign_weights(program);
   finish_uploads();

@@ -115,10 +115,10 @@ bool Compiled::can_capture(const Bounds& bounds, std::int32_t first, std::int32_
 
 // A launch of no rows: kernels leave at once, and state stays as it is.
 void Compiled::run_empty(const Bounds& bounds, cudaStream_t stream) {
-  cuda::check(cudaMemsetAsync(const_cast<std::int32_t*>(rows_.view().counts), 0,
-                              static_cast<std::size_t>(Count::num_counts) * sizeof(std::int32_t),
-                              stream),
-              "cudaMemsetAsync");
+  cuda::check(
+      cudaMemsetAsync(const_cast<std::int32_t*>(rows_.view().counts), 0,
+                      static_cast<std::size_t>(Count::num_counts) * sizeof(std::int32_t), stream),
+      "cudaMemsetAsync");
   run_steps(bounds, 0, static_cast<std::int32_t>(lowered_.steps.size()), stream);
 }
 

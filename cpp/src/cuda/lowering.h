@@ -42,7 +42,7 @@ struct Lowered {
   std::size_t activation_bytes = 0;
   std::size_t scratch_bytes = 0;           // that one step needs at most
   ops::BufferId emitted = ops::kNoBuffer;  // rows that come back to the host
-  bool is_foreign = false;  // kernels of others run, too, which are left as they are
+  bool is_foreign = false;                 // kernels of others run, too, which are left as they are
   // Times of stages within steps, under profile; null: those of the steps.
   std::function<std::vector<StageTimes>()> stage_times = nullptr;
 };

@@ -41,7 +41,7 @@ namespace fs = std::filesystem;
 
 using model::Checkpoint;
 
-constexpr const char* kVoices = "voices";  // a folder of voice files
+constexpr const char* kVoices = "voices";   // a folder of voice files
 constexpr const char* kPlans = "tensorrt";  // a folder of plans of TensorRT
 constexpr std::size_t kMaxVoices = 1000;
 constexpr std::size_t kMaxVoiceBytes = std::size_t{16} << 20;

@@ -19,8 +19,8 @@ namespace ttsrt::tensorrt {
 namespace {
 
 constexpr std::int32_t kFewRows = 8;
-constexpr std::int32_t kUsualFewRows = 2;     // one request with guidance
-constexpr std::int32_t kUsualRows = 128;      // of launches that aren't steps
+constexpr std::int32_t kUsualFewRows = 2;  // one request with guidance
+constexpr std::int32_t kUsualRows = 128;   // of launches that aren't steps
 constexpr std::size_t kMostTimings = std::size_t{1} << 30;
 
 // Takes a file of timings; one that isn't there yet holds none.
@@ -73,13 +73,11 @@ class Builder {
     settings.optimization_level = options_.builder_opt;
     settings.workspace_bytes = static_cast<std::size_t>(options_.workspace_mib) << 20;
     const std::vector<std::byte> plan = guarded(record.file, [&] {
-      return driver_.build(settings,
-                           [&](NetworkWriter& writer) { networks.write(part, writer); });
+      return driver_.build(settings, [&](NetworkWriter& writer) { networks.write(part, writer); });
     });
     record.bytes = plan.size();
-    record.memory_bytes = guarded(record.file, [&] {
-      return driver_.load(plan.data(), plan.size())->memory_bytes();
-    });
+    record.memory_bytes = guarded(
+        record.file, [&] { return driver_.load(plan.data(), plan.size())->memory_bytes(); });
     write_bytes(message(folder_, "/", kPlansFiles, "/", record.file), plan);
     description_.plans.push_back(std::move(record));
   }
@@ -100,7 +98,8 @@ void check_options(const PlanOptions& options) {
   TTSRT_CHECK(ConfigError, options.opt_num_tokens >= 0, "opt_num_tokens: expected 0 (", kUsualRows,
               ") or more, got ", options.opt_num_tokens);
   TTSRT_CHECK(ConfigError, options.products == "matrix" || options.products == "convolution",
-              "products: expected \"matrix\" or \"convolution\", got ", in_quotes(options.products));
+              "products: expected \"matrix\" or \"convolution\", got ",
+              in_quotes(options.products));
   TTSRT_CHECK(ConfigError, options.workspace_mib >= 0,
               "workspace: expected 0 (no limit) or MiB, got ", options.workspace_mib);
 }

@@ -72,9 +72,9 @@ struct RowRange {
 };
 
 struct BuildSettings {
-  std::vector<RowRange> ranges;  // a profile for each
-  bool has_float16 = false;          // products in float16
-  bool uses_convolutions = false;    // for products, in place of TensorRT's matrix products
+  std::vector<RowRange> ranges;    // a profile for each
+  bool has_float16 = false;        // products in float16
+  bool uses_convolutions = false;  // for products, in place of TensorRT's matrix products
   std::int32_t optimization_level = 3;
   std::size_t workspace_bytes = 0;  // 0: no limit
 };
@@ -89,7 +89,7 @@ struct LayerTime {
 // How a context is set up; it stays so.
 struct ContextSettings {
   std::int32_t rows = 1;
-  std::int32_t profile_index = 0;  // of the range that has them
+  std::int32_t profile_index = 0;                        // of the range that has them
   std::vector<std::pair<std::string, void*>> addresses;  // of every input and output
   void* memory = nullptr;  // [Plan::memory_bytes()], shared by whatever doesn't run at once
   void* stream = nullptr;  // a cudaStream_t that setting up may use

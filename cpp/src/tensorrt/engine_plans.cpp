@@ -13,7 +13,8 @@ namespace {
 // The Programs of a family, and the records that point to them.
 class Programs {
  public:
-  Programs(const EngineData& engine, const model::Limits& limits) : engine_(engine), limits_(limits) {}
+  Programs(const EngineData& engine, const model::Limits& limits)
+      : engine_(engine), limits_(limits) {}
 
   void add(bool trace, std::vector<ops::SizedProgram>& sized) {
     written_.push_back(engine_.family->programs(engine_.weights, limits_, trace));

@@ -49,10 +49,11 @@ fs::path folder_of(std::int32_t major) {
   std::string present;
   for (const std::int32_t other : driver_majors())
     present += message(present.empty() ? "" : ", ", other);
-  throw NotFoundError(message(
-      "device tensorrt: this installation has no libraries for TensorRT ", major, " (it has: ",
-      present.empty() ? "none" : present, "); install it with the CMake options TTSRT_CUDA=ON, "
-      "TTSRT_PLUGINS=ON and TensorRT_ROOT, a folder with the headers of that version"));
+  throw NotFoundError(
+      message("device tensorrt: this installation has no libraries for TensorRT ", major,
+              " (it has: ", present.empty() ? "none" : present,
+              "); install it with the CMake options TTSRT_CUDA=ON, "
+              "TTSRT_PLUGINS=ON and TensorRT_ROOT, a folder with the headers of that version"));
 }
 
 // TensorRT 8.6 and later open the resources of their builder by name, from beside the library.
@@ -74,10 +75,10 @@ void* open_tensorrt(std::int32_t major) {
     library = dlopen(name.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) {
     const char* reason = dlerror();
-    throw NotFoundError(message(
-        "device tensorrt: ", given != nullptr ? given : name.c_str(), ": ",
-        reason == nullptr ? "it can't be opened" : reason, "; install TensorRT ", major,
-        ", or set ", kLibraryVariable, " to its library"));
+    throw NotFoundError(message("device tensorrt: ", given != nullptr ? given : name.c_str(), ": ",
+                                reason == nullptr ? "it can't be opened" : reason,
+                                "; install TensorRT ", major, ", or set ", kLibraryVariable,
+                                " to its library"));
   }
   if (void* function = dlsym(library, "getInferLibVersion")) {
     Dl_info info{};

@@ -144,9 +144,9 @@ std::vector<TensorId> NetworkText::plugin(const char* kind, const Fields& fields
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Tensor& tensor = at(inputs[i]);
     const plugins::Port& port = signature.inputs()[i];
-    expect(tensor.type == port.type, message(kind, ": ", port.name, ": expected ",
-                                             plugins::name_of(port.type), ", got ",
-                                             plugins::name_of(tensor.type)));
+    expect(tensor.type == port.type,
+           message(kind, ": ", port.name, ": expected ", plugins::name_of(port.type), ", got ",
+                   plugins::name_of(tensor.type)));
     // Where a letter stands, an extent that is the rows must stand, or one that is a number.
     for (std::size_t d = 0; d < port.shape.size() && d < tensor.dims.size(); ++d) {
       expect((port.shape[d].letter == 'R') == (tensor.dims[d] == kRowsExtent),
@@ -163,9 +163,10 @@ std::vector<TensorId> NetworkText::plugin(const char* kind, const Fields& fields
   for (const auto& rule : signature.shape_rule()) {
     Dims extents;
     for (const plugins::ExtentSource& from : rule) {
-      extents.push_back(from.input < 0 ? from.number
-                                       : dims[static_cast<std::size_t>(from.input)]
-                                             [static_cast<std::size_t>(from.dim)]);
+      extents.push_back(
+          from.input < 0
+              ? from.number
+              : dims[static_cast<std::size_t>(from.input)][static_cast<std::size_t>(from.dim)]);
     }
     made.push_back(add(line, signature.outputs()[made.size()].type, std::move(extents)));
   }

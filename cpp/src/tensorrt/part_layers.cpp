@@ -1,5 +1,5 @@
-// Norm, Linear and Gate as native layers. TensorRT 8.6 has neither a root mean square norm nor every
-// activation, so all are written with sums, products and means, which it fuses.
+// Norm, Linear and Gate as native layers. TensorRT 8.6 has neither a root mean square norm nor
+// every activation, so all are written with sums, products and means, which it fuses.
 #include <cmath>
 #include <cstring>
 #include <numbers>
@@ -37,8 +37,8 @@ TensorId PartWriter::matrix(const ops::Weight& weight) {
 }
 
 TensorId PartWriter::vector(const ops::Weight& weight) {
-  TTSRT_CHECK(InternalError, weight.dtype == DType::float32 && weight.rows == 1, "tensorrt: ",
-              weight.name, ": expected a vector of float32");
+  TTSRT_CHECK(InternalError, weight.dtype == DType::float32 && weight.rows == 1,
+              "tensorrt: ", weight.name, ": expected a vector of float32");
   return matrix(weight);
 }
 
@@ -78,8 +78,7 @@ TensorId PartWriter::activate(ops::Activate function, TensorId x) {
 
 void PartWriter::write(const ops::Norm& op) {
   TensorId x = read(op.x);
-  if (op.kind == ops::NormKind::layer)
-    x = writer_.combine(Binary::difference, x, writer_.mean(x));
+  if (op.kind == ops::NormKind::layer) x = writer_.combine(Binary::difference, x, writer_.mean(x));
   const TensorId spread = sum(writer_.mean(times(x, x)), number(op.epsilon));
   TensorId out = writer_.combine(Binary::quotient, x, writer_.apply(Unary::sqrt, spread));
   out = times(out, vector(op.weight));

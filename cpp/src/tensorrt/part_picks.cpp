@@ -41,8 +41,9 @@ struct AddRecord {
       case ops::Activate::elu:
         break;
     }
-    throw ConfigError("tensorrt: activation of a local transformer: expected none, gelu, silu or "
-                      "mish, got elu");
+    throw ConfigError(
+        "tensorrt: activation of a local transformer: expected none, gelu, silu or "
+        "mish, got elu");
   }
   static std::int32_t flag(bool value) { return value ? 1 : 0; }
 
@@ -90,8 +91,8 @@ PartWriter::Given PartWriter::nested_weights(const ops::PickCodes& op) {
                 ": expected the type of ", op.code_tables.name, ", got ", name_of(weight.dtype));
     const plugins::Port shape =
         plugins::packed_port(port, "LocalTransformer", element, weight.rows, weight.cols);
-    given.emplace_back(port, bind_product(weight, shape.type,
-                                          {shape.shape[0].number, shape.shape[1].number}));
+    given.emplace_back(
+        port, bind_product(weight, shape.type, {shape.shape[0].number, shape.shape[1].number}));
   };
   const auto add_vector = [&](const std::string& port, const ops::Weight& weight) {
     if (weight.is_present())

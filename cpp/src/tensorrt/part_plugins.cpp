@@ -31,9 +31,10 @@ void PartWriter::write(const ops::EmbedRows& op) {
   Given given;
   const ops::Weight* typed = nullptr;  // the table whose type the others must have
   const auto bind_rows = [&](const std::string& port, const ops::Weight& table) {
-    TTSRT_CHECK(ConfigError, typed == nullptr || typed->dtype == table.dtype, "tensorrt: ",
-                table.name, ": expected the type of ", typed == nullptr ? "" : typed->name,
-                ", as tables of one kind have, got ", name_of(table.dtype));
+    TTSRT_CHECK(ConfigError, typed == nullptr || typed->dtype == table.dtype,
+                "tensorrt: ", table.name, ": expected the type of ",
+                typed == nullptr ? "" : typed->name, ", as tables of one kind have, got ",
+                name_of(table.dtype));
     typed = &table;
     given.emplace_back(port, bind_table(table, type_of(table.dtype), {table.rows, table.cols}));
   };
@@ -68,10 +69,10 @@ void PartWriter::write(const ops::Unfold& op) {
   Given given = {{"x", read(op.x)}};
   if (op.history >= 0) {
     const Dims dims = {networks_.state().slots, 2, op.kernel - 1, at.width};
-    given.emplace_back("history", bind({.name = message("history.", op.history),
-                                        .home = Home::history,
-                                        .index = op.history},
-                                       Type::float32, dims));
+    given.emplace_back(
+        "history",
+        bind({.name = message("history.", op.history), .home = Home::history, .index = op.history},
+             Type::float32, dims));
   }
   set(op.out, add(plugins::Unfold::kName, at, given).front());
 }
@@ -140,8 +141,8 @@ void PartWriter::write(const ops::CrossAttention& op) {
 }
 
 void PartWriter::write(const ops::StoreContext& op) {
-  add(plugins::StoreContext::kName,
-      plugins::StoreContextAttributes{launch(), slots(), faults()}, {{"x", read(op.x)}});
+  add(plugins::StoreContext::kName, plugins::StoreContextAttributes{launch(), slots(), faults()},
+      {{"x", read(op.x)}});
 }
 
 void PartWriter::write(const ops::ClearScores& op) {

@@ -60,9 +60,8 @@ void PartWriter::add_outputs() {
   for (const auto& [buffer, tensor] : written_) {
     if (!networks_.is_live(buffer, end)) continue;
     const bool is_taken = !has_name.emplace(tensor, true).second;
-    const bool is_bound = std::any_of(bound_.begin(), bound_.end(), [&](const auto& entry) {
-      return entry.second == tensor;
-    });
+    const bool is_bound = std::any_of(bound_.begin(), bound_.end(),
+                                      [&](const auto& entry) { return entry.second == tensor; });
     Binding binding;
     binding.name = message("out.", buffer, ".", activation(buffer).name);
     binding.home = Home::activation;
@@ -132,7 +131,8 @@ TensorId PartWriter::bind_draws(ops::BufferId buffer, std::int64_t width) {
   binding.index = buffer;
   TTSRT_CHECK(InternalError, activation(buffer).space == ops::RowSpace::draws, binding.name,
               ": expected an activation of draws");
-  return bind(std::move(binding), Type::float32, {launch().draws(), std::max<std::int64_t>(width, 1)});
+  return bind(std::move(binding), Type::float32,
+              {launch().draws(), std::max<std::int64_t>(width, 1)});
 }
 
 std::vector<TensorId> PartWriter::add_plugin(const char* kind, const Fields& fields,
@@ -141,9 +141,8 @@ std::vector<TensorId> PartWriter::add_plugin(const char* kind, const Fields& fie
   std::vector<TensorId> inputs;
   std::size_t used = 0;
   for (const plugins::Port& port : op->signature().inputs()) {
-    const auto found = std::find_if(given.begin(), given.end(), [&](const auto& entry) {
-      return entry.first == port.name;
-    });
+    const auto found = std::find_if(given.begin(), given.end(),
+                                    [&](const auto& entry) { return entry.first == port.name; });
     used += found == given.end() ? 0 : 1;
     inputs.push_back(found == given.end() ? bind_port(port) : found->second);
   }
@@ -165,8 +164,8 @@ TensorId PartWriter::read(ops::BufferId buffer) {
   binding.index = buffer;
   TTSRT_CHECK(InternalError, activation(buffer).space == ops::RowSpace::rows, binding.name,
               ": expected an activation of rows");
-  const TensorId id = bind(std::move(binding), Type::float32,
-                           {kRowsExtent, activation(buffer).width});
+  const TensorId id =
+      bind(std::move(binding), Type::float32, {kRowsExtent, activation(buffer).width});
   tensors_[buffer] = id;
   return id;
 }
@@ -200,8 +199,7 @@ plugins::SlotAttributes PartWriter::slots() const {
 
 plugins::FaultAttributes PartWriter::faults() const {
   plugins::FaultAttributes faults;
-  faults.not_finite = static_cast<std::int32_t>(
-      ops::fault_word(op_, ops::FaultKind::not_finite));
+  faults.not_finite = static_cast<std::int32_t>(ops::fault_word(op_, ops::FaultKind::not_finite));
   faults.no_choice = static_cast<std::int32_t>(ops::fault_word(op_, ops::FaultKind::no_choice));
   return faults;
 }

@@ -101,9 +101,7 @@ inline std::int32_t element_of(DType dtype) {
   return static_cast<std::int32_t>(dtype == DType::float16 ? cuda::Element::float16
                                                            : cuda::Element::float32);
 }
-inline Type type_of(DType dtype) {
-  return dtype == DType::float16 ? Type::float16 : Type::float32;
-}
+inline Type type_of(DType dtype) { return dtype == DType::float16 ? Type::float16 : Type::float32; }
 
 // The bytes of a weight, row-major: [rows, cols] of its type.
 std::vector<std::byte> row_major(const ops::Weight& weight);

@@ -105,9 +105,11 @@ std::string to_json(const PlanDescription& description) {
 
 PlanDescription read_plans(const std::string& engine_dir) {
   const std::string path = path_of(engine_dir);
-  TTSRT_CHECK(NotFoundError, std::filesystem::exists(path), "device tensorrt: ",
-              in_quotes(engine_dir), " has no plans of TensorRT; build them on the GPU that runs "
-              "them: ttsrt build --backend tensorrt --engine_dir ", engine_dir);
+  TTSRT_CHECK(NotFoundError, std::filesystem::exists(path),
+              "device tensorrt: ", in_quotes(engine_dir),
+              " has no plans of TensorRT; build them on the GPU that runs "
+              "them: ttsrt build --backend tensorrt --engine_dir ",
+              engine_dir);
   Json json = parse_json(read_text(path, kMaxJson), path);
   const JsonGuard guard(json);
   const JsonReader reader(json, path);

@@ -32,9 +32,9 @@ struct PlanRecord {
 };
 
 struct PlanDescription {
-  std::string tensorrt;  // version of the library: "8.6.0"
-  std::string plugins;   // version of the plugins
-  std::string gpu;       // "NVIDIA H100 80GB HBM3"
+  std::string tensorrt;         // version of the library: "8.6.0"
+  std::string plugins;          // version of the plugins
+  std::string gpu;              // "NVIDIA H100 80GB HBM3"
   std::int32_t capability = 0;  // of its kernels: 90
   std::string weights;          // hash of the engine's
   std::int32_t max_batch_size = 0;

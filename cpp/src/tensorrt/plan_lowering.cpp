@@ -87,7 +87,8 @@ class Places {
 
   // Takes memory, of weights too. Called once for each binding, before any launch.
   void prepare(const Binding& binding) {
-    if (binding.home == Home::table) weights_[binding.name] = site_.weights.table(binding.weight).data;
+    if (binding.home == Home::table)
+      weights_[binding.name] = site_.weights.table(binding.weight).data;
     if (binding.home == Home::product)
       weights_[binding.name] = site_.weights.product(binding.weight).data;
     const auto bytes = static_cast<std::size_t>(binding.bytes(max_rows_));
@@ -96,7 +97,8 @@ class Places {
       if (binding.home == Home::idle) site_.memory.take_bytes_of(bytes, "rows");
       return;
     }
-    if (binding.home == Home::idle || (binding.home != Home::activation && find(binding) == nullptr))
+    if (binding.home == Home::idle ||
+        (binding.home != Home::activation && find(binding) == nullptr))
       idle_[binding.name] = take_zeros(bytes);
   }
 
@@ -210,8 +212,9 @@ PlanLowering::PlanLowering(const std::string& engine_dir, const std::string& wei
               "--backend tensorrt");
   check_place(plans_);
   driver_ = open_driver(plans_.major());
-  TTSRT_CHECK(ConfigError, driver_->version() == plans_.tensorrt, "device tensorrt: the plans were ",
-              "built by TensorRT ", plans_.tensorrt, ", and this is TensorRT ", driver_->version(),
+  TTSRT_CHECK(ConfigError, driver_->version() == plans_.tensorrt,
+              "device tensorrt: the plans were ", "built by TensorRT ", plans_.tensorrt,
+              ", and this is TensorRT ", driver_->version(),
               "; install that version, or build the plans again: ttsrt build --backend tensorrt");
 }
 
@@ -235,8 +238,8 @@ const PlanRecord& PlanLowering::record_of(const ProgramNetworks& networks,
   if (record == nullptr && trace)
     throw ConfigError(message("trace: the plans in ", folder_, " have no outputs for one; build ",
                               "them with enable_debug_output"));
-  TTSRT_CHECK(ConfigError, record != nullptr, "device tensorrt: ", folder_, " has no plan for part ",
-              part, " of ", name, "; build the plans again");
+  TTSRT_CHECK(ConfigError, record != nullptr, "device tensorrt: ", folder_,
+              " has no plan for part ", part, " of ", name, "; build the plans again");
   NetworkText network;
   networks.write(part, network);
   TTSRT_CHECK(ConfigError, network.hash() == record->network, "device tensorrt: ", name,

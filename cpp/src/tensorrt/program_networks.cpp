@@ -41,13 +41,12 @@ struct IsOffered {
 
 void check_weight(const ops::Program& program, const ops::Weight& weight) {
   if (!weight.is_present()) return;
-  TTSRT_CHECK(ConfigError, weight.quantization == ops::Quantization::none, "tensorrt: ",
-              program.name, ": ", weight.name, ": expected float32 or float16, got ",
+  TTSRT_CHECK(ConfigError, weight.quantization == ops::Quantization::none,
+              "tensorrt: ", program.name, ": ", weight.name, ": expected float32 or float16, got ",
               ops::name_of(weight.quantization), ": build the engine with quantization none");
   TTSRT_CHECK(ConfigError, weight.dtype == DType::float32 || weight.dtype == DType::float16,
-              "tensorrt: ", program.name, ": ", weight.name,
-              ": expected float32 or float16, got ", name_of(weight.dtype),
-              ": build the engine with dtype float16 or float32");
+              "tensorrt: ", program.name, ": ", weight.name, ": expected float32 or float16, got ",
+              name_of(weight.dtype), ": build the engine with dtype float16 or float32");
 }
 
 struct CheckWeights {
@@ -98,10 +97,9 @@ std::string refusal(const ops::Program& program) {
 
 void check_types(const ops::Program& program, const ops::StateSpec& state) {
   for (const ops::Op& op : program.ops) std::visit(CheckWeights{program}, op);
-  TTSRT_CHECK(ConfigError,
-              state.cache_dtype == DType::float32 || state.cache_dtype == DType::float16,
-              "tensorrt: kv_cache_dtype: expected float32 or float16, got ",
-              name_of(state.cache_dtype));
+  TTSRT_CHECK(
+      ConfigError, state.cache_dtype == DType::float32 || state.cache_dtype == DType::float16,
+      "tensorrt: kv_cache_dtype: expected float32 or float16, got ", name_of(state.cache_dtype));
 }
 
 ProgramNetworks::ProgramNetworks(const ops::Program& program, const ops::ProgramLimits& limits,

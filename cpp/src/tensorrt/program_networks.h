@@ -79,7 +79,7 @@ class ProgramNetworks {
   const ops::ProgramLimits& limits() const { return limits_; }
   const ops::StateSpec& state() const { return state_; }
   const cuda::RowLimits& rows() const { return rows_; }
-  bool uses_float16() const;                         // in products
+  bool uses_float16() const;                                 // in products
   bool has_single_rows() const { return has_single_rows_; }  // in all launches
   // Scores that are cleared as a launch begins, or kNoBuffer.
   ops::BufferId cleared_scores() const { return cleared_scores_; }

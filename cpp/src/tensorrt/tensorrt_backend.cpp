@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/check.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/devices.h"
 #include "tensorrt/engine_plans.h"
@@ -10,7 +11,11 @@
 namespace ttsrt {
 
 std::unique_ptr<ops::Backend> make_tensorrt_backend(std::int32_t index, const EngineData& engine) {
-  cuda::require_device(index);
+  try {
+    cuda::require_device(index);  // before anything is asked of TensorRT
+  } catch (const DeviceError& problem) {
+    throw DeviceError(message("device tensorrt:", index, ": ", problem.what()));
+  }
   const cuda::DeviceScope scope(index);
   auto lowering =
       std::make_unique<tensorrt::PlanLowering>(engine.path, tensorrt::weights_hash(engine));

@@ -29,10 +29,13 @@ _SAID_BY_CONFIG = (
     *("exclude_modules", "codec_dir", "dtype"),
 )
 _PLANS: dict[str, tuple[type, str]] = {
-    "tensorrt": (int, "major version of TensorRT: 8, 10, 11; default: the newest that is installed"),
+    "tensorrt": (
+        int,
+        "major version of TensorRT: 8, 10, 11; default: the newest that is installed",
+    ),
     "gpu": (int, "index of the GPU that runs the plans; default: 0"),
     "builder_opt": (int, "TensorRT's optimization level, 0 to 5; default: 3"),
-    "opt_num_tokens": (int, "rows that kernels of encoders and prefill are chosen for; default: 128"),
+    "opt_num_tokens": (int, "rows that kernels of prefill are chosen for; default: 128"),
     "workspace": (int, "MiB that a kernel may ask for; default: no limit"),
     "input_timing_cache": (str, "file with times of kernels, of an earlier build"),
     "output_timing_cache": (str, "file to write these times to"),

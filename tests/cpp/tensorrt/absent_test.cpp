@@ -14,10 +14,9 @@ TEST(TensorRtAbsent, NamesTheBuildOptions) {
   ExecutorOptions options;
   options.device = "tensorrt:0";
   EXPECT_TRUE(test::throws_naming<DeviceError>(
-      "TTSRT_CUDA=ON, TTSRT_PLUGINS=ON",
-      [&] { Executor(Engine::open(engine.path()), options); }));
-  EXPECT_TRUE(test::throws_naming<DeviceError>("TensorRT_ROOT",
-                                               [&] { build_plans(engine.path()); }));
+      "TTSRT_CUDA=ON, TTSRT_PLUGINS=ON", [&] { Executor(Engine::open(engine.path()), options); }));
+  EXPECT_TRUE(
+      test::throws_naming<DeviceError>("TensorRT_ROOT", [&] { build_plans(engine.path()); }));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// A writer that computes what native layers would, on the host, from rows that stand for the outputs
-// of an embedding.
+// A writer that computes what native layers would, on the host, from rows that stand for the
+// outputs of an embedding.
 #pragma once
 
 #include <cmath>

@@ -63,9 +63,8 @@ TEST_F(Library, MakesErrorsOfTheDriverOurs) {
   EXPECT_TRUE(throws_naming<DeviceError>("tensorrt: decode: out of it", [] {
     guarded("decode", []() -> int { throw std::runtime_error("out of it"); });
   }));
-  EXPECT_TRUE(throws_naming<ConfigError>("ours", [] {
-    guarded("decode", []() -> int { throw ConfigError("ours"); });
-  }));
+  EXPECT_TRUE(throws_naming<ConfigError>(
+      "ours", [] { guarded("decode", []() -> int { throw ConfigError("ours"); }); }));
 }
 
 }  // namespace

@@ -13,10 +13,10 @@
 namespace ttsrt::tensorrt {
 namespace {
 
+using test::EvaluatingWriter;
 using ttsrt::test::make_norm;
 using ttsrt::test::make_panel;
 using ttsrt::test::make_vector;
-using test::EvaluatingWriter;
 
 constexpr std::int32_t kRows = 5;
 constexpr std::int64_t kWidth = 24;
@@ -40,10 +40,9 @@ void expect_same(ops::Program program, double tolerance) {
   ProgramNetworks(program, limits, state).write(0, writer);
   for (std::size_t i = 0; i < program.activations.size(); ++i) {
     const ops::Activation& of = program.activations[i];
-    const std::vector<float> expected = ttsrt::test::values_of(
-        *executable, static_cast<ops::BufferId>(i), kRows * of.width);
-    const std::vector<float>& got =
-        writer.outputs.at("out." + std::to_string(i) + "." + of.name);
+    const std::vector<float> expected =
+        ttsrt::test::values_of(*executable, static_cast<ops::BufferId>(i), kRows * of.width);
+    const std::vector<float>& got = writer.outputs.at("out." + std::to_string(i) + "." + of.name);
     ASSERT_EQ(got.size(), expected.size()) << of.name;
     for (std::size_t v = 0; v < got.size(); ++v)
       EXPECT_NEAR(got[v], expected[v], tolerance * (1.0 + std::abs(expected[v])))

@@ -38,8 +38,8 @@ TEST(NetworkText, RefusesLayersThatDoNotFit) {
   EXPECT_TRUE(throws_naming<InternalError>("decode 3 Linear", [&] { text.product(x, half); }));
   EXPECT_TRUE(throws_naming<InternalError>("product", [&] { text.product(x, odd); }));
   EXPECT_TRUE(throws_naming<InternalError>("columns 6 to 9 of 8", [&] { text.columns(x, 6, 3); }));
-  EXPECT_TRUE(throws_naming<InternalError>(
-      "float32 [-1, 8] and", [&] { text.combine(Binary::sum, x, odd); }));
+  EXPECT_TRUE(throws_naming<InternalError>("float32 [-1, 8] and",
+                                           [&] { text.combine(Binary::sum, x, odd); }));
   EXPECT_TRUE(throws_naming<InternalError>("has a name already", [&] { text.output("x", x); }));
   EXPECT_TRUE(throws_naming<InternalError>("no tensor 99", [&] { text.copy(99); }));
 }
@@ -56,23 +56,19 @@ TEST(NetworkText, ComparesPluginsWithTheirSignature) {
   NetworkText text;
   text.begin_op("op");
   const TensorId x = text.input("x", Type::float32, {kRowsExtent, 8});
-  const TensorId launch =
-      text.input("launch", Type::int32, {at.launch.layout().numbers()});
+  const TensorId launch = text.input("launch", Type::int32, {at.launch.layout().numbers()});
   const TensorId history = text.input("history", Type::float32, {2, 2, 2, 8});
   const TensorId token = text.input("token", Type::int32, {1});
   const auto made = text.plugin("Unfold", fields, {x, launch, history, token}, 2);
   EXPECT_EQ(text.tensors()[static_cast<std::size_t>(made[0])].dims, (Dims{kRowsExtent, 24}));
+  EXPECT_TRUE(throws_naming<InternalError>("history: it is written", [&] {
+    const TensorId constant = text.constant(Type::float32, {2, 2, 2, 8}, nothing);
+    text.plugin("Unfold", fields, {x, launch, constant, token}, 2);
+  }));
   EXPECT_TRUE(throws_naming<InternalError>(
-      "history: it is written", [&] {
-        const TensorId constant = text.constant(Type::float32, {2, 2, 2, 8}, nothing);
-        text.plugin("Unfold", fields, {x, launch, constant, token}, 2);
-      }));
-  EXPECT_TRUE(throws_naming<InternalError>("3 inputs and 2 outputs", [&] {
-    text.plugin("Unfold", fields, {x, launch, token}, 2);
-  }));
-  EXPECT_TRUE(throws_naming<ConfigError>("expected one of", [&] {
-    text.plugin("Nothing", fields, {x}, 1);
-  }));
+      "3 inputs and 2 outputs", [&] { text.plugin("Unfold", fields, {x, launch, token}, 2); }));
+  EXPECT_TRUE(throws_naming<ConfigError>("expected one of",
+                                         [&] { text.plugin("Nothing", fields, {x}, 1); }));
 }
 
 }  // namespace

@@ -23,10 +23,16 @@ PlanDescription sample() {
   made.max_batch_size = 8;
   made.max_num_tokens = 512;
   made.cache_dtype = "float32";
-  made.plans.push_back({"decode", 0, false, "decode.0.plan", std::string(64, 'b'), 3, 100,
+  made.plans.push_back({"decode",
+                        0,
+                        false,
+                        "decode.0.plan",
+                        std::string(64, 'b'),
+                        3,
+                        100,
                         {{1, 2, 8}, {9, 16, 16}}});
-  made.plans.push_back({"decode", 0, true, "decode.0.taps.plan", std::string(64, 'c'), 4, 100,
-                        {{1, 2, 16}}});
+  made.plans.push_back(
+      {"decode", 0, true, "decode.0.taps.plan", std::string(64, 'c'), 4, 100, {{1, 2, 16}}});
   return made;
 }
 

@@ -49,8 +49,7 @@ struct KindOf {
   }
 };
 
-class ProgramNetworksTest
-    : public testing::TestWithParam<std::tuple<std::size_t, DType, bool>> {
+class ProgramNetworksTest : public testing::TestWithParam<std::tuple<std::size_t, DType, bool>> {
  protected:
   static EnginePrograms programs() {
     const auto [model, dtype, trace] = GetParam();
@@ -158,23 +157,24 @@ TEST_P(ProgramNetworksTest, ProductsInFloat16StandBetweenCasts) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, ProgramNetworksTest,
-    testing::Combine(testing::Range(std::size_t{0}, models().size()),
-                     testing::Values(DType::float32, DType::float16), testing::Bool()),
-    [](const auto& info) {
-      return std::string(models()[std::get<0>(info.param)].name) + "_" +
-             name_of(std::get<1>(info.param)) + (std::get<2>(info.param) ? "_trace" : "");
-    });
+INSTANTIATE_TEST_SUITE_P(All, ProgramNetworksTest,
+                         testing::Combine(testing::Range(std::size_t{0}, models().size()),
+                                          testing::Values(DType::float32, DType::float16),
+                                          testing::Bool()),
+                         [](const auto& info) {
+                           return std::string(models()[std::get<0>(info.param)].name) + "_" +
+                                  name_of(std::get<1>(info.param)) +
+                                  (std::get<2>(info.param) ? "_trace" : "");
+                         });
 
 TEST(ProgramNetworks, BindsStateOnceAndByLayer) {
   const EnginePrograms programs(ttsrt::test::tiny_config());
   RecordingWriter writer;
   programs.networks(programs.find("decode")).write(0, writer);
-  for (const char* name : {"rows", "launch", "vectors", "faults", "slot_rules", "slot_states",
-                           "visit_counts", "last_codes", "seen_codes", "context_rows", "sampled",
-                           "likeliest", "alignment", "results", "memory", "head_scores",
-                           "heads_done", "cache.0", "cache.1"})
+  for (const char* name :
+       {"rows", "launch", "vectors", "faults", "slot_rules", "slot_states", "visit_counts",
+        "last_codes", "seen_codes", "context_rows", "sampled", "likeliest", "alignment", "results",
+        "memory", "head_scores", "heads_done", "cache.0", "cache.1"})
     EXPECT_EQ(writer.inputs.count(name), 1U) << name;
 }
 
@@ -200,8 +200,7 @@ TEST(ProgramNetworks, TextDependsOnLimitsAndNotOnTheSizeOfThePool) {
   limits.max_rows += 1;
   EXPECT_NE(ProgramNetworks(programs.program(decode), limits, state).text(), text);
   state.slots += 1;
-  EXPECT_NE(
-      ProgramNetworks(programs.program(decode), programs.limits(decode), state).text(), text);
+  EXPECT_NE(ProgramNetworks(programs.program(decode), programs.limits(decode), state).text(), text);
 }
 
 TEST(ProgramNetworks, RefusesOtherTypesByName) {

@@ -53,7 +53,8 @@ class OurContext final : public Context {
     auto* stream = static_cast<cudaStream_t>(settings.stream);
     expect(context_->setOptimizationProfileAsync(settings.profile_index, stream), "the profile");
     set_memory(engine, settings.memory);
-    for (const auto& [name, address] : settings.addresses) set_tensor(engine, name, address, settings);
+    for (const auto& [name, address] : settings.addresses)
+      set_tensor(engine, name, address, settings);
     if (!settings.keeps_times) return;
     times_ = std::make_unique<Times>();
     context_->setProfiler(times_.get());
@@ -148,8 +149,7 @@ class OurDriver final : public Driver {
  public:
   explicit OurDriver(const DriverRequest& request)
       : request_(request), plugins_(request.plugins == nullptr ? "" : request.plugins) {
-    const auto version =
-        reinterpret_cast<std::int32_t (*)()>(find("getInferLibVersion"))();
+    const auto version = reinterpret_cast<std::int32_t (*)()>(find("getInferLibVersion"))();
     version_ = check_version(version);
   }
 
@@ -229,11 +229,11 @@ class OurDriver final : public Driver {
 
   // Tables of the C++ API are those of one major version, and of 8 those of one patch.
   static std::string check_version(std::int32_t got) {
-    const std::int32_t scale = NV_TENSORRT_MAJOR < 10 ? 1000 : 10000;
+    const std::int32_t scale = got < 10000 ? 1000 : 10000;  // 8600 is 8.6.0, 100300 is 10.3.0
     const std::int32_t major = got / scale;
     const std::int32_t minor = got % scale / 100;
-    const std::string text = std::to_string(major) + "." + std::to_string(minor) + "." +
-                             std::to_string(got % 100);
+    const std::string text =
+        std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(got % 100);
     const bool is_ours = NV_TENSORRT_MAJOR < 10
                              ? got == NV_TENSORRT_VERSION
                              : major == NV_TENSORRT_MAJOR && got >= NV_TENSORRT_VERSION;
@@ -249,8 +249,9 @@ class OurDriver final : public Driver {
     using nvinfer1::BuilderFlag;
     using nvinfer1::TacticSource;
     config.clearFlag(BuilderFlag::kTF32);
-    config.setTacticSources(1U << static_cast<std::uint32_t>(TacticSource::kEDGE_MASK_CONVOLUTIONS) |
-                            1U << static_cast<std::uint32_t>(TacticSource::kJIT_CONVOLUTIONS));
+    config.setTacticSources(
+        1U << static_cast<std::uint32_t>(TacticSource::kEDGE_MASK_CONVOLUTIONS) |
+        1U << static_cast<std::uint32_t>(TacticSource::kJIT_CONVOLUTIONS));
     config.setMaxAuxStreams(0);
     config.setBuilderOptimizationLevel(settings.optimization_level);
     if (settings.workspace_bytes > 0)

@@ -104,8 +104,8 @@ TensorId Network::input(const std::string& name, Type type, const Dims& dims) {
     const auto set = [&](OptProfileSelector which, std::int32_t rows) {
       return profiles_[i]->setDimensions(name.c_str(), which, their_dims(dims, rows));
     };
-    if (!set(OptProfileSelector::kMIN, range.least) || !set(OptProfileSelector::kOPT, range.usual) ||
-        !set(OptProfileSelector::kMAX, range.most))
+    if (!set(OptProfileSelector::kMIN, range.least) ||
+        !set(OptProfileSelector::kOPT, range.usual) || !set(OptProfileSelector::kMAX, range.most))
       throw std::runtime_error(name + ": TensorRT refuses the profile");
   }
   return id;
@@ -133,9 +133,9 @@ TensorId Network::convolve(TensorId x, TensorId weight) {
     return *finish(layer, "reshape").getOutput(0);
   };
   ITensor& images = reshape(at(x), {0, inputs, 1, 1});
-  nvinfer1::IConvolutionLayer* layer =
-      network_.addConvolutionNd(images, static_cast<std::int32_t>(outputs), their_dims({1, 1}, 0),
-                                weights_.at(weight), nvinfer1::Weights{at(weight).getType(), nullptr, 0});
+  nvinfer1::IConvolutionLayer* layer = network_.addConvolutionNd(
+      images, static_cast<std::int32_t>(outputs), their_dims({1, 1}, 0), weights_.at(weight),
+      nvinfer1::Weights{at(weight).getType(), nullptr, 0});
   const TensorId made = add_float(layer, "product", at(weight).getType());
   return add(&reshape(at(made), {0, outputs}));
 }
@@ -164,8 +164,7 @@ TensorId Network::apply(Unary function, TensorId x) {
       return add_float(network_.addActivation(from, ActivationType::kSIGMOID), "sigmoid",
                        DataType::kFLOAT);
     case Unary::softplus: {
-      nvinfer1::IActivationLayer* layer =
-          network_.addActivation(from, ActivationType::kSOFTPLUS);
+      nvinfer1::IActivationLayer* layer = network_.addActivation(from, ActivationType::kSOFTPLUS);
       if (layer != nullptr) {
         layer->setAlpha(1.0F);
         layer->setBeta(1.0F);

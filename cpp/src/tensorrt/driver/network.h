@@ -54,7 +54,7 @@ class Network final : public NetworkWriter {
   std::int32_t layers_ = 0;  // of the op
   std::vector<nvinfer1::ITensor*> tensors_;
   std::map<TensorId, nvinfer1::Weights> weights_;  // of constants
-  std::deque<std::vector<std::byte>> constants_;  // which TensorRT reads when it builds
+  std::deque<std::vector<std::byte>> constants_;   // which TensorRT reads when it builds
 };
 
 nvinfer1::Dims their_dims(const Dims& dims, std::int64_t rows);
