@@ -155,11 +155,13 @@ inline void expect_scores(const PairOpener& open, const Form& form, DType dtype)
       made.program.ops.emplace(made.program.ops.begin() + 1, ops::ClearScores{op.scores});
     }
     Pair pair = open(spec);
-    for (std::int32_t slot = 0; slot < spec.slots; ++slot) {  // a launch takes one reset of each
+    for (std::int32_t slot = 0; slot < spec.slots; ++slot) {
       step::SlotReset reset{slot, {}};
-      if (slot % 2 == 1) reset.rules.text_len = 17 + slot;
-      reset.rules.analyzer = {slot == 1, 6};
-      reset.rules.keep_scores = slot == 3;
+      if (slot % 2 == 1) {
+        reset.rules.text_len = 17 + slot;
+        reset.rules.analyzer = {slot == 1, 6};
+        reset.rules.keep_scores = slot == 3;
+      }
       pair.reset_slot(reset);
     }
     PairExecutable both(pair, made.program, traced(150));
