@@ -5,13 +5,16 @@ Nothing here imports TensorRT or loads it (tensorrt_libraries.py).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from ttsrt_rt.errors import ConfigError, NotFoundError
 from ttsrt_rt.tensorrt_libraries import TensorRTLibrary, exports_of, find_libraries
 
 __all__ = ["Installation", "check_plugin_library", "examine"]
 
+_DRIVER = re.compile(r"ttsrt_rt_trt(\d+)_driver\.so")
 # The function by which TensorRT finds the plugins of a library, by its major version.
 _ENTRIES = {8: "getPluginCreators", 10: "getCreators", 11: "getCreators"}
 
@@ -23,11 +26,13 @@ class Installation:
     Attributes:
         libraries: Of TensorRT, in the order in which they are looked for.
         plugins: Our plugin libraries, by the major version of TensorRT they are for.
+        drivers: Our libraries with which the device "tensorrt" calls a major version.
         problems: What keeps TensorRT from being used here, each with what to do.
     """
 
     libraries: tuple[TensorRTLibrary, ...]
     plugins: dict[int, str]
+    drivers: dict[int, str]
     problems: tuple[str, ...]
 
 
@@ -37,6 +42,7 @@ def examine() -> Installation:
 
     libraries = find_libraries()
     plugins = {major: tensorrt.plugin_path(major) for major in tensorrt.plugin_majors()}
+    drivers = _drivers(tensorrt._folder())
     problems = []
     for library in libraries:
         if library.reason:
@@ -59,7 +65,18 @@ def examine() -> Installation:
             tensorrt.plugin_path(library.major)
         except (ConfigError, NotFoundError) as problem:
             problems.append(f"TensorRT {library.version}: {problem}")
-    return Installation(tuple(libraries), plugins, tuple(problems))
+            continue
+        if library.major not in drivers:
+            problems.append(
+                f'TensorRT {library.version}: device "tensorrt" needs '
+                f"ttsrt_rt_trt{library.major}_driver.so, which is built with the plugins"
+            )
+    return Installation(tuple(libraries), plugins, drivers, tuple(problems))
+
+
+def _drivers(folder: Path) -> dict[int, str]:
+    found = ((_DRIVER.fullmatch(path.name), path) for path in folder.glob("*_driver.so"))
+    return {int(match.group(1)): str(path) for match, path in found if match is not None}
 
 
 def check_plugin_library(path: str, major: int) -> None:

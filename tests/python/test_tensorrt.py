@@ -192,7 +192,11 @@ def test_the_doctor_tells_what_is_missing(
     assert [problem.split(":")[0] for problem in found.problems] == ["TensorRT 8.6.0"]
     plugins = compile_library("p.so", PLUGINS.format(entry="getPluginCreators"))
     plugins.rename(folder / "ttsrt_rt_trt8.so")
+    (problem,) = tensorrt.examine().problems
+    assert 'device "tensorrt" needs ttsrt_rt_trt8_driver.so' in problem
+    add(folder, "ttsrt_rt_trt8_driver.so", "other_driver.so")
     assert tensorrt.examine().problems == ()
+    assert tensorrt.examine().drivers == {8: str(folder / "ttsrt_rt_trt8_driver.so")}
     assert main(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["tensorrt"]
     assert told["libraries"][0]["version"] == "8.6.0"

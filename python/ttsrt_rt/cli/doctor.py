@@ -186,6 +186,7 @@ def _tensorrt(found: dict[str, Any]) -> list[str]:
     return [
         *(libraries or ["TensorRT: none"]),
         *(plugins or ["TensorRT plugins: none"]),
+        *(f"TensorRT driver for {major}: {path}" for major, path in found["drivers"].items()),
         *(f"TensorRT: {problem}" for problem in found["problems"]),
     ]
 
