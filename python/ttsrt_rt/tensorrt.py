@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from ttsrt_rt import _core
 from ttsrt_rt.errors import ConfigError, NotFoundError
-from ttsrt_rt.options import check_names, path_of
-from ttsrt_rt.tensorrt_check import Installation, check_plugin_library, examine
+from ttsrt_rt.tensorrt_check import Installation, check_plugin_library, examine_folder
 from ttsrt_rt.tensorrt_libraries import TensorRTLibrary, find_libraries, find_library
 
 if TYPE_CHECKING:
@@ -213,6 +212,14 @@ def plugin_path(major: int) -> str:
         f"({names}); build it with the CMake options TTSRT_CUDA=ON, TTSRT_PLUGINS=ON and "
         "TensorRT_ROOT, a folder with the headers of that version"
     )
+
+
+def examine() -> Installation:
+    """Finds TensorRT and our libraries for it on this machine, and what doesn't fit.
+
+    Nothing is loaded in this process.
+    """
+    return examine_folder(_folder(), plugin_path)
 
 
 def _folder() -> Path:

@@ -6,15 +6,17 @@ Nothing here imports TensorRT or loads it (tensorrt_libraries.py).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ttsrt_rt.errors import ConfigError, NotFoundError
 from ttsrt_rt.tensorrt_libraries import TensorRTLibrary, exports_of, find_libraries
 
-__all__ = ["Installation", "check_plugin_library", "examine"]
+__all__ = ["Installation", "check_plugin_library", "examine_folder"]
 
-_DRIVER = re.compile(r"ttsrt_rt_trt(\d+)_driver\.so")
+_PLUGINS = re.compile(r"ttsrt_rt_trt(\d+)\.so")
+_DRIVERS = re.compile(r"ttsrt_rt_trt(\d+)_driver\.so")
 # The function by which TensorRT finds the plugins of a library, by its major version.
 _ENTRIES = {8: "getPluginCreators", 10: "getCreators", 11: "getCreators"}
 
@@ -36,13 +38,16 @@ class Installation:
     problems: tuple[str, ...]
 
 
-def examine() -> Installation:
-    """Finds TensorRT and our plugin libraries, and what doesn't fit; it loads nothing here."""
-    from ttsrt_rt import tensorrt
+def examine_folder(folder: Path, plugin_path: Callable[[int], str]) -> Installation:
+    """Finds TensorRT and our libraries for it, and what doesn't fit; it loads nothing here.
 
+    Args:
+        folder: Where our libraries are.
+        plugin_path: The plugin library for a major version, or an error that says what is missing.
+    """
     libraries = find_libraries()
-    plugins = {major: tensorrt.plugin_path(major) for major in tensorrt.plugin_majors()}
-    drivers = _drivers(tensorrt._folder())
+    plugins = _by_major(folder, _PLUGINS)
+    drivers = _by_major(folder, _DRIVERS)
     problems = []
     for library in libraries:
         if library.reason:
@@ -62,7 +67,7 @@ def examine() -> Installation:
         )
     for library in usable:
         try:
-            tensorrt.plugin_path(library.major)
+            plugin_path(library.major)
         except (ConfigError, NotFoundError) as problem:
             problems.append(f"TensorRT {library.version}: {problem}")
             continue
@@ -74,8 +79,8 @@ def examine() -> Installation:
     return Installation(tuple(libraries), plugins, drivers, tuple(problems))
 
 
-def _drivers(folder: Path) -> dict[int, str]:
-    found = ((_DRIVER.fullmatch(path.name), path) for path in folder.glob("*_driver.so"))
+def _by_major(folder: Path, pattern: re.Pattern[str]) -> dict[int, str]:
+    found = ((pattern.fullmatch(path.name), path) for path in sorted(folder.glob("ttsrt_rt_trt*")))
     return {int(match.group(1)): str(path) for match, path in found if match is not None}
 
 
