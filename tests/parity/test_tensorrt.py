@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -188,6 +189,54 @@ def test_t3_draws_the_tokens_of_cuda_and_of_the_original(
     assert tokens == golden.tokens(run)[: len(tokens)]
     assert len(tokens) > 3
     expect_equal(engine, crowd_of(request, [20, 7, 30, 12, 25]), case)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "error"),
+    [
+        ("gpu", "another", "plans were built for another"),
+        ("capability", 75, r"built for .* \(sm_75\)"),
+        ("tensorrt", "8.5.9", "plans were built by TensorRT 8.5.9"),
+        ("plugins", "0", "built with plugins of version 0"),
+        ("weights", "0" * 64, "built from other weights than the engine's"),
+    ],
+)
+def test_plans_of_something_else_are_refused(
+    field: str, value: object, error: str, planned_of: PlannedOf, tmp_path: Path
+) -> None:
+    engine = tmp_path / "engine"
+    shutil.copytree(planned_of("tiny2503"), engine)
+    path = engine / "tensorrt" / "plans.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.raises(rt.ConfigError, match=error):
+        rt.Executor(engine, device="tensorrt:0")
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"max_batch_size": 2}, "limits are max_batch_size 8"),
+        ({"kv_cache_dtype": "float16"}, "its cache is float32"),
+        ({"kv_cache_dtype": "int8"}, "expected float32 or float16, got int8"),
+        ({"kv_cache_dtype": "bfloat16"}, "expected float32 or float16, got bfloat16"),
+    ],
+)
+def test_what_the_plans_were_not_built_for_is_refused(
+    options: dict[str, Any], error: str, planned_of: PlannedOf
+) -> None:
+    with pytest.raises(rt.ConfigError, match=error):
+        rt.Executor(planned_of("tiny2503"), device="tensorrt:0", **options)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "w8a16", "w4a16", "w8a8", "w4a8"])
+def test_other_types_are_refused_by_name(
+    precision: str, narrow_engine_of: Callable[[str, str], Path]
+) -> None:
+    engine = narrow_engine_of("tiny2503", precision)
+    with pytest.raises(rt.ConfigError, match=f"expected float32 or float16, got {precision}"):
+        tensorrt.build_plans(engine, progress=False)
+    with pytest.raises(rt.NotFoundError, match="ttsrt build --backend tensorrt"):
+        rt.Executor(engine, device="tensorrt:0")
 
 
 # --- true sizes --------------------------------------------------------------------------------

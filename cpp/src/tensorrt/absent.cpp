@@ -1,4 +1,5 @@
 // Stands for the TensorRT backend in builds without CUDA.
+#include "tensorrt/plan_options.h"
 #include "tensorrt/tensorrt_backend.h"
 #include "ttsrt/error.h"
 #include "ttsrt/tensorrt.h"
@@ -16,8 +17,9 @@ std::unique_ptr<ops::Backend> make_tensorrt_backend(std::int32_t, const EngineDa
   throw DeviceError(kReason);
 }
 
-void build_plans(const std::string&, const PlanOptions&, const BuildProgress&,
+void build_plans(const std::string&, const PlanOptions& options, const BuildProgress&,
                  const std::atomic<bool>*) {
+  tensorrt::check_plan_options(options);
   throw DeviceError(kReason);
 }
 

@@ -7,11 +7,11 @@
 #include "core/check.h"
 #include "core/input_file.h"
 #include "core/output_file.h"
-#include "core/quote.h"
 #include "tensorrt/gpu.h"
 #include "tensorrt/library.h"
 #include "tensorrt/network_text.h"
 #include "tensorrt/plan_folder.h"
+#include "tensorrt/plan_options.h"
 #include "tensorrt/program_networks.h"
 #include "ttsrt/publish.h"
 
@@ -20,7 +20,6 @@ namespace {
 
 constexpr std::int32_t kFewRows = 8;
 constexpr std::int32_t kUsualFewRows = 2;  // one request with guidance
-constexpr std::int32_t kUsualRows = 128;   // of launches that aren't steps
 constexpr std::size_t kMostTimings = std::size_t{1} << 30;
 
 // Takes a file of timings; one that isn't there yet holds none.
@@ -92,18 +91,6 @@ class Builder {
   PlanDescription description_;
 };
 
-void check_options(const PlanOptions& options) {
-  TTSRT_CHECK(ConfigError, options.builder_opt >= 0 && options.builder_opt <= 5,
-              "builder_opt: expected 0 to 5, got ", options.builder_opt);
-  TTSRT_CHECK(ConfigError, options.opt_num_tokens >= 0, "opt_num_tokens: expected 0 (", kUsualRows,
-              ") or more, got ", options.opt_num_tokens);
-  TTSRT_CHECK(ConfigError, options.products == "matrix" || options.products == "convolution",
-              "products: expected \"matrix\" or \"convolution\", got ",
-              in_quotes(options.products));
-  TTSRT_CHECK(ConfigError, options.workspace_mib >= 0,
-              "workspace: expected 0 (no limit) or MiB, got ", options.workspace_mib);
-}
-
 }  // namespace
 
 std::vector<RowRange> row_ranges(const ops::ProgramLimits& limits, std::int32_t usual_rows) {
@@ -118,7 +105,6 @@ std::vector<RowRange> row_ranges(const ops::ProgramLimits& limits, std::int32_t 
 
 void build_plans(const PlannedPrograms& of, const PlanOptions& options,
                  const BuildProgress& progress, const std::atomic<bool>* stop) {
-  check_options(options);
   std::vector<ProgramNetworks> all;
   std::int32_t total = 0;
   for (const ops::SizedProgram& program : of.programs) {

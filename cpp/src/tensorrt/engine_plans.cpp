@@ -5,6 +5,7 @@
 #include "model/engine_data.h"
 #include "model/run_limits.h"
 #include "tensorrt/build_plans.h"
+#include "tensorrt/plan_options.h"
 #include "ttsrt/tensorrt.h"
 
 namespace ttsrt {
@@ -46,6 +47,7 @@ std::string tensorrt::weights_hash(const EngineData& engine) {
 
 void build_plans(const std::string& engine_dir, const PlanOptions& options,
                  const BuildProgress& progress, const std::atomic<bool>* stop) {
+  tensorrt::check_plan_options(options);
   const Engine engine = Engine::open(engine_dir);
   const EngineData& data = *engine.data();
   const model::Limits limits = model::executor_limits(data, {});

@@ -161,7 +161,7 @@ class OurDriver final : public Driver {
                                const std::function<void(NetworkWriter&)>& write) override {
     const auto builder = make<nvinfer1::IBuilder>("createInferBuilder_INTERNAL");
     nvinfer1::IPluginRegistry& registry = builder->getPluginRegistry();
-    load_plugins(registry, plugins_);
+    load_plugins(registry, process_registry(), plugins_);
 #if NV_TENSORRT_MAJOR < 10
     using nvinfer1::NetworkDefinitionCreationFlag;
     constexpr auto kFlags =
@@ -200,7 +200,7 @@ class OurDriver final : public Driver {
   std::unique_ptr<Plan> load(const void* data, std::size_t bytes) override {
     if (runtime_ == nullptr) {
       runtime_ = make<nvinfer1::IRuntime>("createInferRuntime_INTERNAL");
-      load_plugins(runtime_->getPluginRegistry(), plugins_);
+      load_plugins(runtime_->getPluginRegistry(), process_registry(), plugins_);
     }
     std::unique_ptr<nvinfer1::ICudaEngine> engine(runtime_->deserializeCudaEngine(data, bytes));
     expect(engine != nullptr, "the plan");
@@ -213,6 +213,10 @@ class OurDriver final : public Driver {
     if (function == nullptr)
       throw std::runtime_error(std::string("the library of TensorRT has no ") + name);
     return function;
+  }
+
+  nvinfer1::IPluginRegistry* process_registry() const {
+    return reinterpret_cast<nvinfer1::IPluginRegistry* (*)()>(find("getPluginRegistry"))();
   }
 
   template <class T>

@@ -10,8 +10,12 @@ namespace ttsrt::tensorrt {
 using nvinfer1::PluginField;
 using nvinfer1::PluginFieldCollection;
 
-void load_plugins(nvinfer1::IPluginRegistry& registry, const std::string& path) {
-  if (registry.loadLibrary(path.c_str()) == nullptr) {
+void load_plugins(nvinfer1::IPluginRegistry& registry, nvinfer1::IPluginRegistry* of_process,
+                  const std::string& path) {
+  const bool is_loaded =
+      registry.loadLibrary(path.c_str()) != nullptr ||
+      (of_process != nullptr && of_process->loadLibrary(path.c_str()) != nullptr);
+  if (!is_loaded) {
     throw std::runtime_error(path + ": it is no plugin library of TensorRT " +
                              std::to_string(NV_TENSORRT_MAJOR));
   }

@@ -12,9 +12,11 @@
 
 namespace ttsrt::tensorrt {
 
-// Loads our library into the registry of a builder or a runtime. Throws std::runtime_error where it
-// is none of this version.
-void load_plugins(nvinfer1::IPluginRegistry& registry, const std::string& path);
+// Loads our library into the registry of a builder or a runtime, or, where that one takes none,
+// into the one of the process, which the others search, too. Throws std::runtime_error for a
+// library that is none of this version.
+void load_plugins(nvinfer1::IPluginRegistry& registry, nvinfer1::IPluginRegistry* of_process,
+                  const std::string& path);
 
 // Adds layers of plugins, which stay as long as the object.
 class PluginLayers {
