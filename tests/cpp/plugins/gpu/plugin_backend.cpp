@@ -43,7 +43,7 @@ class PluginBackend : public ops::Backend {
 
   void reset_slot(const step::SlotReset& reset) override {
     ops::check_reset(reset, slots_->spec());
-    queue_.emplace_back([this, entry = cuda::SlotResetEntry{reset.slot, reset.rules}] {
+    queue_.emplace_back([this, entry = cuda::SlotResetEntry{reset.slot, reset.rules, {}}] {
       rules_[static_cast<std::size_t>(entry.slot)] = entry.rules;
       send(reset_, &entry, sizeof(entry));
       cuda::reset_slots(reset_, 1, slots_->view(), slots_->device_histories(),
