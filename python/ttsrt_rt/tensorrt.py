@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from ttsrt_rt import _core
 from ttsrt_rt.errors import ConfigError, NotFoundError
+from ttsrt_rt.options import check_names, path_of
 from ttsrt_rt.tensorrt_check import Installation, check_plugin_library, examine_folder
 from ttsrt_rt.tensorrt_libraries import TensorRTLibrary, find_libraries, find_library
 
