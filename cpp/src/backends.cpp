@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "core/check.h"
 #include "core/device_list.h"
 #include "core/quote.h"
+#include "core/thread_team.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/isa.h"
 #include "cpu/stages/linear_stage.h"
@@ -88,15 +91,31 @@ Team team_of(const std::string& devices, std::int32_t num_threads, bool pin_thre
 
 using Backends = std::vector<std::unique_ptr<ops::Backend>>;
 
-// The backends that run an engine.
-Backends open_backends(const Team& team, bool pin_threads, const EngineData& data) {
-  Backends backends;
+// One backend of each replica, for the engine and, where there is one, for its drafter. On a CPU
+// the two of a replica share their threads: its loop runs them in turn, and the workers of a second
+// team would spin while the first one computes.
+struct ReplicaBackends {
+  Backends own;
+  Backends draft;
+};
+
+ReplicaBackends open_backends(const Team& team, bool pin_threads, const EngineData& data,
+                              const EngineData* draft = nullptr) {
+  ReplicaBackends backends;
   for (const std::string& device : team.devices) {
     const std::int32_t index = tensorrt_index(device);
     TTSRT_CHECK(ConfigError, index < 0 || !pin_threads, "pin_threads: expected off on device ",
                 in_quotes(device));
-    backends.push_back(index >= 0 ? make_tensorrt_backend(index, data)
-                                  : open_backend(device, team.num_threads, pin_threads));
+    const bool shares = draft != nullptr && index < 0 && resolve_device(device) == "cpu";
+    const auto threads =
+        shares ? std::make_shared<ThreadTeam>(team.num_threads, pin_threads) : nullptr;
+    const auto open = [&](const EngineData& of) {
+      if (shares) return make_cpu_backend({0, "", false, threads});
+      return index >= 0 ? make_tensorrt_backend(index, of)
+                        : open_backend(device, team.num_threads, pin_threads);
+    };
+    backends.own.push_back(open(data));
+    if (draft != nullptr) backends.draft.push_back(open(*draft));
   }
   return backends;
 }
@@ -216,15 +235,17 @@ OpenedModel open_model(const Engine& engine, const ExecutorOptions& options) {
   network.trace = options.trace;
   OpenedModel opened;
   const Team team = team_of(options.device, options.num_threads, options.pin_threads);
-  Backends backends = open_backends(team, options.pin_threads, data);
+  std::optional<Engine> draft;
+  if (!options.draft_engine.empty()) draft = Engine::open(options.draft_engine);
+  ReplicaBackends opened_backends =
+      open_backends(team, options.pin_threads, data, draft ? draft->data().get() : nullptr);
+  Backends& backends = opened_backends.own;
   opened.speculation =
       speculation_of(data, backends, options.trace, options.speculation, options.draft_engine);
-  if (!options.draft_engine.empty()) {
-    const Engine draft = Engine::open(options.draft_engine);
-    opened.drafter =
-        open_drafter(data, draft, open_backends(team, options.pin_threads, *draft.data()), network,
-                     options.kv_cache_dtype);
-    opened.draft_weight_bytes = draft.info().weight_bytes;
+  if (draft) {
+    opened.drafter = open_drafter(data, *draft, std::move(opened_backends.draft), network,
+                                  options.kv_cache_dtype);
+    opened.draft_weight_bytes = draft->info().weight_bytes;
   }
   if (opened.speculation.refusal.empty())
     network.limits.max_draft_rows =
@@ -318,7 +339,7 @@ MemoryPlan plan_memory(const Engine& engine, const MemoryOptions& options) {
                             options.kv_cache_free_gpu_mem_fraction);
   model::Limits limits = model::planned_limits(data, options);
   const Team team = team_of(options.device, options.num_threads, false);
-  const Backends backends = open_backends(team, false, data);
+  const Backends backends = open_backends(team, false, data).own;
   const model::SpeculationSupport speculation =
       speculation_of(data, backends, false, options.speculation, options.draft_engine);
   if (speculation.refusal.empty())

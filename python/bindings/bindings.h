@@ -29,6 +29,7 @@ void register_text(py::module_& module);
 void register_build(py::module_& module);
 void register_tensorrt(py::module_& module);
 void register_memory(py::module_& module);
+void register_layers(py::module_& module);
 void register_handles(py::module_& module);
 void register_selectors(py::module_& module);
 void register_stats(py::module_& module);

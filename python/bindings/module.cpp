@@ -18,6 +18,7 @@ PYBIND11_MODULE(_core, module) {
   ttsrt::python::register_build(module);
   ttsrt::python::register_tensorrt(module);
   ttsrt::python::register_memory(module);
+  ttsrt::python::register_layers(module);
   ttsrt::python::register_handles(module);
   ttsrt::python::register_selectors(module);
   ttsrt::python::register_stats(module);

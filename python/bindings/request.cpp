@@ -112,6 +112,8 @@ void def_sampling(py::class_<Request>& bound) {
   def_field(bound, "speculation", &Request::speculation,
             "How ids are guessed and checked together; None: as the executor says.");
   def_field(bound, "tokens", &Request::tokens, "How a language model chooses its tokens.");
+  def_field(bound, "shared_prefix", &Request::shared_prefix,
+            "Of text_ids, the first so many are computed once for requests that begin with them.");
   def_field(bound, "flow", &Request::flow, "How flow matching makes a spectrogram.");
 }
 

@@ -689,6 +689,8 @@ class Request:
     """How the codes of a block are decided together."""
     speculation: Speculation | None
     """How ids are guessed and checked together; None: as the executor says."""
+    shared_prefix: int
+    """Of text_ids, the first so many are computed once for requests that begin with them."""
     score: bool
     """Whether ids are scored, and nothing is generated; of language models."""
     strict_end: bool
@@ -1988,6 +1990,30 @@ class OpBenchOptions:
 
     def __init__(self) -> None:
         """The library's defaults."""
+
+class LayerValues:
+    """Values of one buffer of a layer."""
+
+    @property
+    def name(self) -> str:
+        """The name, such as "attn_in"."""
+
+class LlmLayer:
+    """One layer of a language model by itself, in float32. Not thread safe."""
+
+    def __init__(
+        self, stack: str, max_rows: int, device: str = "cpu", num_threads: int = 0
+    ) -> None:
+        """Takes the object "decoder" of a language model's config.json, as JSON."""
+
+    def weights(self) -> list[str]:
+        """Names of the weights that set() takes."""
+
+    def set(self, name: str, values: ArrayLike) -> None:
+        """Replaces a weight: float32 [outputs, inputs], or [1, size]."""
+
+    def run(self, part: str, rows: ArrayLike) -> dict[str, NDArray[np.float32]]:
+        """Runs a part over the rows of one text; float32 arrays by name."""
 
 def op_bench_families() -> list[str]:
     """The families of operations."""

@@ -153,6 +153,10 @@ class Request:
             text in chunks, those of each chunk.
         score: Language models: nothing is generated. The result tells how likely each of
             `text_ids`, at most `max_seq_len` + 1, is behind those in front of it (`nll`).
+        shared_prefix: Language models: of `text_ids`, the first so many begin other requests, too,
+            with which this one shares their rows of the cache in whole blocks of 16: whoever comes
+            first computes them. They stay for later requests until their blocks are needed. It
+            changes no result.
         strict_end: Only for checkpoints whose configuration forces the id that ends speech. The
             original forbids special ids by their place after the codec's K codes: K+1 before
             `min_frames`, the others always, whichever id ends speech. False does as the original;
@@ -228,6 +232,7 @@ class Request:
     max_frames: int | None = None
     min_frames: int | None = None
     score: bool = False
+    shared_prefix: int = 0
     strict_end: bool = False
     prior: AttentionPrior | Literal["default"] | None = "default"
     eos_method: EosMethod | None = None
@@ -298,6 +303,7 @@ class RequestFields(TypedDict, total=False):
     max_frames: int | None
     min_frames: int | None
     score: bool
+    shared_prefix: int
     strict_end: bool
     prior: AttentionPrior | Literal["default"] | None
     eos_method: EosMethod | None

@@ -193,6 +193,11 @@ struct Request {
   /// max_seq_len + 1, is behind those in front of it (Result::nll).
   bool score = false;
 
+  /// Language models: of text_ids, the first so many begin other requests, too, with which this one
+  /// shares their rows of the cache in whole blocks of 16: whoever comes first computes them. They
+  /// stay for later requests until their blocks are needed. 0: none. It changes no result.
+  std::int32_t shared_prefix = 0;
+
   /// Language models: whether and how ids are guessed and checked together. Absent: as the executor
   /// says (ExecutorOptions::speculation). Requests with forced_codes are never guessed.
   std::optional<Speculation> speculation;

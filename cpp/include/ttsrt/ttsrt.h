@@ -8,6 +8,7 @@
 #include "ttsrt/engine.h"
 #include "ttsrt/error.h"
 #include "ttsrt/executor.h"
+#include "ttsrt/layer.h"
 #include "ttsrt/memory.h"
 #include "ttsrt/options.h"
 #include "ttsrt/publish.h"

@@ -46,6 +46,7 @@ class ThreadTeam {
   ThreadTeam& operator=(const ThreadTeam&) = delete;
 
   std::int32_t num_threads() const { return num_threads_; }
+  bool is_pinned() const { return !cores_.empty(); }
 
   // If the team is pinned, binds the calling thread to the first core. It is for a thread that
   // exists to call run(), never for a thread of the application.

@@ -42,13 +42,16 @@ class CpuBackend : public ops::Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
       : kernels_(choose_kernels(options.isa)),
-        team_(options.num_threads, options.pin_threads),
+        shared_team_(options.team != nullptr
+                         ? options.team
+                         : std::make_shared<ThreadTeam>(options.num_threads, options.pin_threads)),
+        team_(*shared_team_),
         scratch_(static_cast<std::size_t>(team_.num_threads())) {
     info_.device = "cpu";
     info_.checks_drafts = true;
     info_.takes_token_rules = true;
     info_.description = message("cpu: ", kernels_.name, ", ", team_.num_threads(), " threads",
-                                options.pin_threads ? ", pinned" : "");
+                                team_.is_pinned() ? ", pinned" : "");
   }
 
   const ops::BackendInfo& info() const override { return info_; }
@@ -226,7 +229,8 @@ class CpuBackend : public ops::Backend {
 
   const Kernels& kernels_;
   ops::BackendInfo info_;
-  ThreadTeam team_;
+  const std::shared_ptr<ThreadTeam> shared_team_;
+  ThreadTeam& team_;
   std::vector<AlignedBuffer> scratch_;  // one per thread
   std::unique_ptr<Slots> slots_;
   std::size_t num_programs_ = 0;

@@ -1,4 +1,5 @@
-// The CPU backend: hand-written kernels per instruction set, and one persistent team of threads.
+// The CPU backend: hand-written kernels per instruction set, and one persistent team of threads,
+// which backends that run in turn on one thread may share.
 //
 // A flight runs in collect(), with the caller as thread 0 of the team, so the pipeline depth is 1:
 // the loop thread's core computes too, so a second flight could not overlap with anything. A row
@@ -9,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "core/thread_team.h"
 #include "ops/backend.h"
 #include "ops/machine.h"
 
@@ -19,6 +21,9 @@ struct CpuOptions {
   std::string isa;  // "generic", "avx2", ..., "neon", "neon_dot"; empty: TTSRT_CPU_ISA, else the
                     // best the machine has
   bool pin_threads = false;  // as in ExecutorOptions
+  // Instead of `num_threads` and `pin_threads`: the team of other backends, whose collect() the
+  // same thread calls. Null: a team of its own.
+  std::shared_ptr<ThreadTeam> team = nullptr;
 };
 
 // Throws ConfigError for an instruction set that is unknown or not supported by the machine.

@@ -111,6 +111,8 @@ CompiledRules compile_rules(const Request& request, const RuleFacts& facts, std:
                             std::int32_t context_len) {
   TTSRT_CHECK(ConfigError, !request.score || facts.has_token_options,
               "score: expected false, as only language models score ids");
+  TTSRT_CHECK(ConfigError, request.shared_prefix == 0 || facts.has_token_options,
+              "shared_prefix: expected 0, as only language models share what requests begin with");
   TTSRT_CHECK(ConfigError, !request.tokens.has_value() || facts.has_token_options,
               "tokens: expected none, as these are options of language models");
   CompiledRules compiled;

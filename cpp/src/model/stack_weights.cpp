@@ -109,6 +109,14 @@ StackWeights load_stack(const Weights& weights, const std::string& name,
   return stack;
 }
 
+LayerWeights layer_of(const StackConfig& config,
+                      const std::function<ops::Weight(const std::string& name)>& find) {
+  LayerWeights layer;
+  for (const Field<LayerWeights>& field : fields_of_layer(config))
+    layer.*field.weight = find(field.name);
+  return layer;
+}
+
 void declare_cross(Manifest& manifest, const std::string& stack, const CrossConfig& config,
                    std::int32_t dim) {
   for (std::size_t l = 0; l < config.sees_text.size(); ++l) {

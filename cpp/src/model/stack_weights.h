@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,10 @@ struct CrossWeights {
 // `name`: "decoder", ...
 void declare_stack(Manifest& manifest, const std::string& name, const StackConfig& config);
 StackWeights load_stack(const Weights& weights, const std::string& name, const StackConfig& config);
+
+// A layer's weights of these names inside it: "self_norm", ...
+LayerWeights layer_of(const StackConfig& config,
+                      const std::function<ops::Weight(const std::string& name)>& find);
 
 // The cross-attention of each layer of a stack of width `dim`. Checkpoints have it in all layers;
 // it is unused in those that see nothing.

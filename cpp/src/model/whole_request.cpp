@@ -45,6 +45,7 @@ void refuse_draw_options(const Request& request, const char* why) {
                             {"maskgit", request.maskgit.has_value()},
                             {"block", request.block.has_value()},
                             {"tokens", request.tokens.has_value()},
+                            {"shared_prefix", request.shared_prefix != 0},
                             {"forced_codes", is_given(request.forced_codes)},
                             {"return_alignment", request.return_alignment},
                             {"return_positions", request.return_positions},

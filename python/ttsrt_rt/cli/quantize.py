@@ -44,6 +44,9 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--no_clip", action="store_true", help="do not clip weights where that helps"
     )
+    parser.add_argument(
+        "--num_threads", type=int, default=0, metavar="N", help="default: all cores; equal results"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
     parser.set_defaults(run=_run)
 
@@ -64,6 +67,7 @@ def _run(args: argparse.Namespace) -> int:
         args.output_dir,
         args.calibration_file,
         options=options,
+        num_threads=args.num_threads,
         overwrite=args.overwrite,
     )
     better = sum(each.plain_loss / max(each.loss, 1e-30) for each in losses) / len(losses)

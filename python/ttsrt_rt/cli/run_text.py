@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["run_text"]
 
 _MOST_RESULTS = 1024
+_WHOLE_PROMPT = (1 << 31) - 1
 _JSON = (".json", ".jsonl")
 _OUTPUTS = {"prompt": (".txt", *_JSON), "prompts": (".jsonl",)}
 
@@ -234,6 +235,8 @@ def _many(
 ) -> int:
     from tqdm import tqdm
 
+    if args.n > 1 and hasattr(generator, "executor"):  # the prompt is computed once
+        options = {"shared_prefix": _WHOLE_PROMPT, **options}
     failed = tokens = 0
     with ThreadPoolExecutor(_places(generator)) as pool, tqdm(unit="prompt", disable=None) as bar:
         try:

@@ -17,7 +17,7 @@ _TRUE = ("include_stop", "ignore_eos")
 # Flags of speech requests that language models take too, with these names.
 _SHARED = (
     *("temperature", "top_k", "top_p", "min_p", "seed", "priority", "deadline"),
-    "repetition_penalty",
+    *("repetition_penalty", "shared_prefix"),
 )
 _OWN = (
     *("max_tokens", "max_new_tokens", "min_tokens", "stop", "stop_ids", "special", "truncate"),

@@ -30,7 +30,9 @@ TENSORS, TENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES, PICKLES_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 RANK_0 = "rank0.safetensors"  # of TensorRT-LLM
 WEIGHTS = (TENSORS, TENSORS_INDEX, PICKLES, PICKLES_INDEX)
-SHARD = re.compile(r"(?:model|pytorch_model)-\d+-of-\d+\.(?:safetensors|bin)")
+SHARD = re.compile(
+    r"(?:model|pytorch_model)-\d+-of-\d+\.(?:safetensors|bin)|rank\d+\.safetensors"
+)
 OF_OTHER_FAMILIES = ("inf5",)
 MAX_CONFIG_BYTES = 1 << 20
 
@@ -71,7 +73,7 @@ def is_llm_folder(path: Path) -> bool:
 
 def is_llm_part(path: Path) -> bool:
     """Whether a file is a part of such a folder, which then stands for the whole."""
-    is_named = path.name in (CONFIG, RANK_0, *WEIGHTS) or SHARD.fullmatch(path.name) is not None
+    is_named = path.name in (CONFIG, *WEIGHTS) or SHARD.fullmatch(path.name) is not None
     return is_named and is_llm_folder(path.parent)
 
 

@@ -1,4 +1,5 @@
 """Opens the weights of a Hugging Face folder: one file, or shards with an index that lists them.
+Those of TensorRT-LLM are opened by `llm_ranks`.
 
 The index says which shard has which tensor. Each shard must exist and have the tensors that the
 index puts there, and no name may be in two shards. The sizes in an index are not used. Where a
@@ -17,6 +18,7 @@ from ttsrt_rt.convert.archive import Weights
 from ttsrt_rt.convert.file_bytes import FileBytes
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.llm_names import PICKLES, PICKLES_INDEX, RANK_0, TENSORS, TENSORS_INDEX
+from ttsrt_rt.convert.llm_ranks import open_ranks
 from ttsrt_rt.errors import FormatError, NotFoundError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import list_names, quote, show
@@ -41,7 +43,7 @@ def open_llm_weights(files: ExitStack, folder: Path) -> dict[str, LazyTensor]:
             puts there, or two shards have the same tensor.
     """
     if (folder / RANK_0).is_file():
-        return dict(_open(files, folder / RANK_0, "safetensors"))
+        return open_ranks(files, folder)
     for single, index, kind in LAYOUTS:
         if (folder / single).is_file() and (folder / index).is_file():
             raise FormatError(

@@ -1,8 +1,8 @@
 """Reads `config.json` of a TensorRT-LLM folder with a Llama or a Phi, and gives it the fields that
 Hugging Face has for the same model.
 
-The weights are in `rank0.safetensors` as floats. Folders that are split over several GPUs, and
-weights that were quantized or laid out for a GPU, are refused by name.
+The weights are in `rank0.safetensors` as floats, or spread over the files of several ranks
+(`llm_ranks`). Weights that were quantized or laid out for a GPU are refused by name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ttsrt_rt.convert.fields import Block
-from ttsrt_rt.convert.llm_names import CONFIG, MAX_CONFIG_BYTES, RANK_0
+from ttsrt_rt.convert.llm_names import CONFIG, MAX_CONFIG_BYTES
+from ttsrt_rt.convert.llm_ranks import ranks_of
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.json_text import read_json
 
@@ -42,13 +43,14 @@ def read_as_hugging_face(folder: Path) -> Block:
     """Returns the fields of config.json under Hugging Face's names.
 
     Raises:
-        ConfigError: it is of another model, of several GPUs, or quantized.
+        ConfigError: it is of another model, spread over ranks in a way that is not read, or
+            quantized.
         FormatError: it is not JSON.
     """
     path = folder / CONFIG
     config = Block(read_json(path, max_bytes=MAX_CONFIG_BYTES), f"{path}: ", ConfigError)
     kind = KINDS[config.word("architecture", tuple(KINDS))]
-    _check_mapping(config)
+    ranks_of(config)
     _check_quantization(config)
     dim = config.integer("hidden_size", 2, 1 << 20)
     heads = config.integer("num_attention_heads", 1, 1 << 12)
@@ -88,15 +90,6 @@ def _check_rope(config: Block) -> None:
     name = "position_embedding_type"
     if config.has(name):
         config.word(name, (ROPE,))
-
-
-def _check_mapping(config: Block) -> None:
-    if not config.has("mapping"):
-        return
-    mapping = config.block("mapping")
-    for name in ("world_size", "tp_size", "pp_size"):
-        if mapping.integer(name, 1, 1 << 16, 1) != 1:
-            raise mapping.fail(name, f"1, as only {RANK_0} is read; convert the model for one GPU")
 
 
 def _check_quantization(config: Block) -> None:

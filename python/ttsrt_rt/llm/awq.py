@@ -36,11 +36,11 @@ from ttsrt_rt.convert.tensor_plan import check_sources
 from ttsrt_rt.convert.tensor_shapes import axes_of, shapes_of
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.llm.awq_calibration import MAX_LENGTH, Ids, calibration_ids
-from ttsrt_rt.llm.awq_layer import Floats, Layer, Rope, Taps, sites_of
+from ttsrt_rt.llm.awq_layer import Floats, Layer, LayerRunner, Taps, sites_of
 from ttsrt_rt.llm.awq_pack import pack_layer, packed_config
 from ttsrt_rt.llm.awq_search import clip, fold, search
 from ttsrt_rt.llm.awq_work import SiteLoss, Work
-from ttsrt_rt.options import path_of
+from ttsrt_rt.options import Device, path_of
 from ttsrt_rt.progress import Progress, ProgressCallback, reporting
 from ttsrt_rt.regular_file import read_regular
 from ttsrt_rt.writing import replacing, write_text
@@ -78,6 +78,8 @@ def quantize_awq(
     calibration: str | os.PathLike[str] | Sequence[Sequence[int]],
     *,
     options: AwqOptions | None = None,
+    device: Device = "cpu",
+    num_threads: int = 0,
     overwrite: bool = False,
     progress: Progress = True,
 ) -> list[SiteLoss]:
@@ -92,6 +94,8 @@ def quantize_awq(
         calibration: what the model is calibrated on: a text file, JSON lines with `text`, the word
             "builtin", or lists of ids.
         options: how.
+        device: what computes the layers: "cpu" or "reference".
+        num_threads: as of `Executor`; the result does not depend on it.
         overwrite: whether an earlier result is replaced; nothing else ever is.
         progress: as of `ttsrt_rt.convert`.
 
@@ -133,6 +137,7 @@ def quantize_awq(
             positions=model.config.decoder.max_positions,
         )
         stack = model.config.decoder
+        runner = LayerRunner(stack, ids.shape[1], device=device, num_threads=num_threads)
         done = Path(writer.target)
         work = Work(
             done.with_name(done.name + ".work"),
@@ -141,7 +146,7 @@ def quantize_awq(
             (*ids.shape, stack.dim),
         )
         work.start(lambda block: model.embedded(ids[block]))
-        losses = _run(model, ids, chosen, work, report)
+        losses = _run(model, ids, chosen, work, runner, report)
         _write(model, chosen, work, losses, Path(writer.folder))
         writer.publish()
         work.remove()
@@ -178,7 +183,7 @@ class _Model:
         rows: Floats = read_as(self.tensors[EMBEDDING], "float32")[ids]
         return rows
 
-    def layer(self, number: int, rope: Rope) -> Layer:
+    def layer(self, number: int, runner: LayerRunner) -> Layer:
         """Reads a block, whose weights are then float32."""
         begin = f"model.layers.{number}."
         weights = {
@@ -186,7 +191,7 @@ class _Model:
             for name, tensor in self.tensors.items()
             if name.startswith(begin) and not unused_in(self.config)(name)
         }
-        return Layer(self.config.decoder, weights, rope)
+        return Layer(runner, weights)
 
     def linears(self) -> list[str]:
         """Names of a block's linear layers."""
@@ -195,14 +200,19 @@ class _Model:
 
 
 def _run(
-    model: _Model, ids: Ids, options: AwqOptions, work: Work, report: ProgressCallback
+    model: _Model,
+    ids: Ids,
+    options: AwqOptions,
+    work: Work,
+    runner: LayerRunner,
+    report: ProgressCallback,
 ) -> list[SiteLoss]:
     stack = model.config.decoder
-    rope, sites, linears = Rope.of(stack, ids.shape[1]), sites_of(stack), model.linears()
+    sites, linears = sites_of(stack), model.linears()
     watched = _spread(len(ids), options.loss_samples)
     total = stack.layers * (len(sites) + 1)
     for number in range(work.num_layers, stack.layers):
-        layer = model.layer(number, rope)
+        layer = model.layer(number, runner)
         sums: dict[str, Any] = {}
         taps = Taps()
         with work.next_rows() as after:

@@ -1,25 +1,23 @@
-"""One block of a Llama or a Phi in NumPy, float32, as the search of AWQ runs it: over the rows of
-several texts, with the inputs of its linear layers at hand, and with other weights in their place.
-
-    Llama   x += o(attention(q, k, v of n1(x))); x += down(silu(gate(n2(x))) * up(n2(x)))
-    Phi     n = norm(x); x + dense(attention(q, k, v of n)) + fc2(gelu(fc1(n)))
+"""One block of a Llama or a Phi as the search of AWQ runs it: by the library's own Programs
+(`_core.LlmLayer`), in float32, over the rows of several texts, with the inputs of its linear layers
+at hand, and with other weights in their place. Threads change no bit of it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from ttsrt_rt import _core
 from ttsrt_rt.convert.llm_config import LlmStack
 
-__all__ = ["Floats", "Layer", "Rope", "Sites", "Taps", "sites_of"]
+__all__ = ["Floats", "Layer", "LayerRunner", "Sites", "Taps", "sites_of"]
 
 Floats = npt.NDArray[np.float32]
-GELU = np.float32(np.sqrt(2 / np.pi))
 
 
 @dataclass(frozen=True)
@@ -67,49 +65,6 @@ def sites_of(stack: LlmStack) -> Sites:
     )
 
 
-@dataclass(frozen=True)
-class Rope:
-    """Cosines and sines of a rotation, float32 [positions, dims / 2]."""
-
-    dims: int
-    cosines: Floats
-    sines: Floats
-
-    @staticmethod
-    def of(stack: LlmStack, positions: int) -> Rope:
-        """Computes them for the first positions."""
-        rope: Mapping[str, Any] = stack.rope
-        dims = int(rope["dims"])
-        powers = np.arange(0, dims, 2, dtype=np.float64) / dims
-        speeds = 1.0 / float(rope["theta"]) ** powers
-        if rope["kind"] == "linear":
-            speeds = speeds / float(rope["factor"])
-        if rope["kind"] == "llama3":
-            speeds = _rescaled(speeds, rope)
-        angles = np.arange(positions, dtype=np.float64)[:, None] * speeds
-        return Rope(dims, np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32))
-
-    def turn(self, heads: Floats) -> Floats:
-        """Rotates [rows, heads, head_dim] in pairs (j, j + dims / 2)."""
-        half = self.dims // 2
-        rows = len(heads)
-        cos, sin = self.cosines[:rows, None], self.sines[:rows, None]
-        a, b = heads[..., :half], heads[..., half : self.dims]
-        turned = (a * cos - b * sin, b * cos + a * sin, heads[..., self.dims :])
-        return np.concatenate(turned, axis=-1)
-
-
-def _rescaled(speeds: npt.NDArray[np.float64], rope: Mapping[str, Any]) -> Any:
-    """The speeds of Llama 3: those of long waves are divided, those between are mixed."""
-    waves = 2 * np.pi / speeds
-    low, high = float(rope["low_freq_factor"]), float(rope["high_freq_factor"])
-    original = float(rope["original_positions"])
-    slow = speeds / float(rope["factor"])
-    share = (original / waves - low) / (high - low)
-    mixed = (1 - share) * slow + share * speeds
-    return np.where(waves < original / high, speeds, np.where(waves > original / low, slow, mixed))
-
-
 @dataclass
 class Taps:
     """Inputs of linear layers by name, each a list of float32 [rows, width], one for each text."""
@@ -121,98 +76,114 @@ class Taps:
         self.values.setdefault(name, []).append(rows)
 
 
+class LayerRunner:
+    """What computes blocks of one shape, one block at a time."""
+
+    def __init__(
+        self, stack: LlmStack, positions: int, *, device: str = "cpu", num_threads: int = 0
+    ) -> None:
+        """Opens the device.
+
+        Args:
+            stack: the shape of the blocks.
+            positions: rows of a text at most.
+            device: "cpu" or "reference".
+            num_threads: as of `Executor`.
+
+        Raises:
+            ConfigError: it is another device, or a number is out of its limits.
+        """
+        self.stack = stack
+        config = json.dumps(asdict(stack))
+        self._native = _core.LlmLayer(config, positions, device, num_threads)
+        self._sources = {name: _sources_of(name, stack) for name in self._native.weights()}
+        self._loaded: dict[str, tuple[Floats, ...]] = {}
+
+    def run(self, part: str, rows: Floats, weights: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Runs a part of a block.
+
+        Args:
+            part: "layer", "attention", "mlp", "both", "self_out" or "ffn_out".
+            rows: float32 [rows, width], of one text.
+            weights: of the block, by their names inside it. An array that was changed in place
+                since the last call is not read again.
+
+        Returns:
+            "out", and of "layer" the inputs of its linear layers.
+        """
+        for name, sources in self._sources.items():
+            wanted = tuple(weights[source] for source in sources)
+            loaded = self._loaded.get(name, ())
+            if len(loaded) == len(wanted) and all(map(_is_same, loaded, wanted)):
+                continue
+            joined = np.concatenate(wanted)
+            self._native.set(name, joined if joined.ndim == 2 else joined[None])
+            self._loaded[name] = wanted
+        return self._native.run(part, rows)
+
+
+def _is_same(one: Floats, other: Floats) -> bool:
+    return one is other
+
+
+def _sources_of(name: str, stack: LlmStack) -> tuple[str, ...]:
+    """The original names of what becomes one weight of the library."""
+    linears = {
+        "self_norm": ("input_layernorm",),
+        "self_qkv": QKV,
+        "self_out": (_out_of(stack),),
+        "ffn_norm": ("post_attention_layernorm",),
+        "ffn_in": ("mlp.gate_proj", "mlp.up_proj") if stack.gated else ("mlp.fc1",),
+        "ffn_out": (_down_of(stack),),
+    }[name.removesuffix("_bias")]
+    kind = "bias" if name.endswith("_bias") else "weight"
+    return tuple(f"{linear}.{kind}" for linear in linears)
+
+
+def _out_of(stack: LlmStack) -> str:
+    return "self_attn.dense" if stack.parallel else "self_attn.o_proj"
+
+
+def _down_of(stack: LlmStack) -> str:
+    return "mlp.down_proj" if stack.gated else "mlp.fc2"
+
+
 class Layer:
     """A block with its weights.
 
     Attributes:
-        weights: matrices [outputs, inputs], biases and norms by their names inside the block, such
-            as "mlp.fc1.weight".
+        weights: float32 matrices [outputs, inputs], biases and norms by their names inside the
+            block, such as "mlp.fc1.weight". They may be replaced by other arrays, but not changed
+            in place.
     """
 
-    def __init__(self, stack: LlmStack, weights: Mapping[str, Floats], rope: Rope) -> None:
-        """Keeps the weights; they may be replaced later."""
-        self.stack = stack
-        self.weights = dict(weights)
-        self.rope = rope
+    def __init__(self, runner: LayerRunner, weights: Mapping[str, Floats]) -> None:
+        """Keeps the weights.
 
-    def linear(self, name: str, rows: Floats, weight: Floats | None = None) -> Floats:
-        """Returns x * W^T + b; `weight` stands in for the layer's own."""
-        made: Floats = rows @ (self.weights[f"{name}.weight"] if weight is None else weight).T
-        bias = self.weights.get(f"{name}.bias")
-        return made if bias is None else made + bias
-
-    def norm(self, name: str, rows: Floats) -> Floats:
-        """Returns what a norm makes of rows, float32 [rows, dim] both."""
-        weight, epsilon = self.weights[f"{name}.weight"], np.float32(self.stack.norm_epsilon)
-        if self.stack.norm == "layer":
-            off = rows - rows.mean(axis=-1, keepdims=True)
-            spread = np.sqrt((off * off).mean(axis=-1, keepdims=True) + epsilon)
-            made: Floats = off / spread * weight + self.weights[f"{name}.bias"]
-            return made
-        size = np.sqrt((rows * rows).mean(axis=-1, keepdims=True) + epsilon)
-        scaled: Floats = rows / size * weight
-        return scaled
-
-    def attended(self, normed: Floats, changed: Mapping[str, Floats]) -> Floats:
-        """Returns the mixed values of all heads [rows, heads * head_dim], the input of the last
-        linear layer of attention. `changed` has weights that stand in for the block's own.
+        Args:
+            runner: what computes; it may be shared with other blocks of the same shape.
+            weights: as above.
         """
-        stack, rows = self.stack, len(normed)
-        query, key, value = (self.linear(name, normed, changed.get(name)) for name in QKV)
-        heads = self.rope.turn(query.reshape(rows, stack.heads, stack.head_dim))
-        keys = self.rope.turn(key.reshape(rows, stack.kv_heads, stack.head_dim))
-        values = value.reshape(rows, stack.kv_heads, stack.head_dim)
-        share = stack.heads // stack.kv_heads
-        scale = stack.attention_scale or 1.0 / np.sqrt(stack.head_dim)
-        later = np.triu(np.ones((rows, rows), bool), 1)
-        made = np.empty((rows, stack.heads, stack.head_dim), np.float32)
-        for head in range(stack.heads):
-            scores = heads[:, head] @ keys[:, head // share].T * np.float32(scale)
-            scores[later] = -np.inf
-            powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-            made[:, head] = powers / powers.sum(axis=-1, keepdims=True) @ values[:, head // share]
-        return made.reshape(rows, -1)
-
-    def hidden(self, normed: Floats, changed: Mapping[str, Floats]) -> Floats:
-        """Returns the input of the last linear layer of the feed-forward part."""
-        if self.stack.gated:
-            gate, up = (
-                self.linear(name, normed, changed.get(name))
-                for name in ("mlp.gate_proj", "mlp.up_proj")
-            )
-            gated: Floats = gate / (1 + np.exp(-gate)) * up
-            return gated
-        inner = self.linear("mlp.fc1", normed, changed.get("mlp.fc1"))
-        cubic = inner + np.float32(0.044715) * inner * inner * inner
-        made: Floats = np.float32(0.5) * inner * (1 + np.tanh(GELU * cubic))
-        return made
+        self.stack = runner.stack
+        self.weights = dict(weights)
+        self._runner = runner
 
     def run(self, rows: Floats, taps: Taps) -> Floats:
         """Runs the rows of one text through the block.
 
         Args:
-            rows: float32 [rows, dim], no more than the positions of `rope`.
+            rows: float32 [rows, dim], no more than the positions of the runner.
             taps: takes the inputs of the linear layers: "attn_in" and "mlp_in" [rows, dim],
                 "attn_out" [rows, heads * head_dim] and "mlp_out" [rows, ffn_dim].
 
         Returns:
             float32 [rows, dim].
         """
-        normed = self.norm("input_layernorm", rows)
-        taps.add("attn_in", normed)
-        mixed = self.attended(normed, {})
-        taps.add("attn_out", mixed)
-        if self.stack.parallel:
-            inner = self.hidden(normed, {})
-            taps.add("mlp_out", inner)
-            both = self.linear("self_attn.dense", mixed) + self.linear("mlp.fc2", inner)
-            return both + rows
-        rows = rows + self.linear("self_attn.o_proj", mixed)
-        normed = self.norm("post_attention_layernorm", rows)
-        taps.add("mlp_in", normed)
-        inner = self.hidden(normed, {})
-        taps.add("mlp_out", inner)
-        return rows + self.linear("mlp.down_proj", inner)
+        made = self._runner.run("layer", rows, self.weights)
+        behind = made.pop("out")
+        for name, values in made.items():
+            taps.add(name, values)
+        return behind
 
     def function(self, name: str, rows: Floats, changed: Mapping[str, Floats]) -> Floats:
         """Returns what a site's loss is measured on, of the rows of one text.
@@ -220,18 +191,12 @@ class Layer:
         Args:
             name: `Site.function`.
             rows: the input of the site, float32 [rows, inputs].
-            changed: weights that stand in for the block's own, by the names of their layers.
+            changed: matrices that stand in for the block's own, by the names of their layers.
 
         Returns:
             float32 [rows, outputs], of the function.
         """
-        parallel = self.stack.parallel
-        if name in ("attention", "both"):
-            out = "self_attn.dense" if parallel else "self_attn.o_proj"
-            mixed = self.linear(out, self.attended(rows, changed))
-            if name == "attention":
-                return mixed
-            return mixed + self.linear("mlp.fc2", self.hidden(rows, changed))
-        if name == "mlp":
-            return self.linear("mlp.down_proj", self.hidden(rows, changed))
-        return self.linear(name, rows, changed.get(name))
+        parts = {_out_of(self.stack): "self_out", _down_of(self.stack): "ffn_out"}
+        other = {f"{linear}.weight": weight for linear, weight in changed.items()}
+        weights = {**self.weights, **other} if other else self.weights
+        return self._runner.run(parts.get(name, name), rows, weights)["out"]

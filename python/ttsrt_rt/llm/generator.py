@@ -124,6 +124,8 @@ class Generator(TextModel):
             echo: whether the text begins with that of the prompt.
             seed: of the draws; the same seed gives the same text.
             speculation: as of `Request`: {"mode": "ngram"}, "draft" or "none"; equal texts.
+            shared_prefix: of the prompt's ids, so many, or all if there are fewer, begin other
+                prompts, too, and are computed once for all of them.
             special: "template" takes special tokens that are written in a text for these tokens,
                 "never" takes them for text.
             add_special_tokens: whether the tokenizer adds its own to the prompt.
@@ -177,7 +179,8 @@ class Generator(TextModel):
     ) -> list[Generation]:
         """Continues a prompt n times, with the seeds `seed`, `seed` + 1, and so on.
 
-        Each is what `generate` returns with that seed; a greedy model says the same n times.
+        Each is what `generate` returns with that seed; a greedy model says the same n times. The
+        prompt is computed once, and its rows of the cache are shared.
 
         Args:
             prompt: as of `generate`.
@@ -195,7 +198,10 @@ class Generator(TextModel):
         if type(n) is not int or not 1 <= n <= MOST_RESULTS:
             raise ConfigError(f"n: expected an integer of 1..{MOST_RESULTS}, got {show(n)}")
         ids = self._ids_of(prompt, options)
-        each = [replace(options, seed=options.seed + at) for at in range(n)]
+        shared = len(ids) if n > 1 else options.shared_prefix
+        each = [
+            replace(options, seed=options.seed + at, shared_prefix=shared) for at in range(n)
+        ]
         for one in (each[0], each[-1]):
             self._request_of(ids, one)
         return run_batch(each, lambda one: self._submit(ids, one), lambda _one: ids)
@@ -309,7 +315,10 @@ class Generator(TextModel):
             min_frames=min(options.min_tokens, most),
             prior=None,
             tokens=options.tokens(self._stops_of(options)[:MOST_STOP_IDS]),
-            **options.of_the_request(),
+            **{
+                **options.of_the_request(),
+                "shared_prefix": min(options.shared_prefix, len(ids)),
+            },
         )
 
     def _ids_of(self, prompt: Prompt, options: GenerationOptions) -> list[int]:

@@ -296,7 +296,7 @@ class _LeftError(Exception):
 
 _NOT_OFFERED = (
     *("repetition_scope", "presence_penalty", "frequency_penalty", "logprobs", "echo"),
-    *("speculation", "truncate", "priority", "deadline"),
+    *("speculation", "shared_prefix", "truncate", "priority", "deadline"),
 )
 
 

@@ -22,7 +22,7 @@ SPECIAL: tuple[SpecialMode, ...] = ("template", "never")
 MAX_STOP_IDS = 1024
 OF_THE_REQUEST = (
     *("temperature", "top_k", "top_p", "min_p", "repetition_penalty"),
-    *("seed", "speculation", "priority", "deadline"),
+    *("seed", "speculation", "shared_prefix", "priority", "deadline"),
 )
 OF_TOKENS = (
     *("ignore_eos", "mask_padding_ids", "repetition_scope", "presence_penalty"),
@@ -55,6 +55,7 @@ class GenerationFields(TypedDict, total=False):
     echo: bool
     seed: int
     speculation: Speculation | Mapping[str, Any] | None
+    shared_prefix: int
     special: SpecialMode
     add_special_tokens: bool
     skip_special: bool
@@ -89,6 +90,7 @@ class GenerationOptions:
     echo: bool = False
     seed: int = 0
     speculation: Speculation | Mapping[str, Any] | None = None
+    shared_prefix: int = 0
     special: SpecialMode = "template"
     add_special_tokens: bool = True
     skip_special: bool = True
@@ -141,6 +143,7 @@ def options_of(given: GenerationFields, where: str) -> GenerationOptions:
     if made.max_tokens is not None:
         _check_count("max_tokens", made.max_tokens, 1)
     _check_count("min_tokens", made.min_tokens, 0)
+    _check_count("shared_prefix", made.shared_prefix, 0)
     _check_word("truncate", made.truncate, TRUNCATE)
     _check_word("special", made.special, SPECIAL)
     check_stops(made.stop)

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/thread_team.h"
+#include "support/speculating.h"
 #include "support/tiny_executor.h"
 
 namespace ttsrt {
@@ -74,6 +75,27 @@ TEST_F(ExecutorThreads, ResultsAreTheSamePinned) {
   Executor free(engine_, options(false));
   test::expect_same(pinned.submit(spoken({4, 5, 6}, 3)).result().value(),
                     free.submit(spoken({4, 5, 6}, 3)).result().value(), "pinned");
+}
+
+// A draft engine computes in turn with the engine that it drafts for, on the same threads.
+TEST_F(ExecutorThreads, ADraftEngineHasNoneOfItsOwn) {
+  const test::TinyEngine folder(test::model_config(test::llama_stack_json()),
+                                test::text_limits(DType::float32));
+  const Engine engine = Engine::open(folder.path());
+  ExecutorOptions with = test::Place{"cpu", 4}.options();
+  std::thread([] {}).join();
+  const auto threads_of = [&](const ExecutorOptions& options) {
+    const std::size_t before = threads_of_this_process().size();
+    Executor executor(engine, options);
+    executor.generate(test::prompt({5, 6, 5}));
+    return threads_of_this_process().size() - before;
+  };
+  const std::size_t alone = threads_of(with);
+  EXPECT_GE(alone, 4U);
+  with.draft_engine = folder.path();
+  EXPECT_EQ(threads_of(with), alone);
+  with.device = "cpu,cpu";
+  EXPECT_EQ(threads_of(with), 2 * alone);
 }
 
 // Threads that spun while idle would take a second of a core each.

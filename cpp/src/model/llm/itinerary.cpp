@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "model/causal_decoder.h"
 #include "model/request_rows.h"
 #include "model/whole_request.h"
+#include "step/packed_rows.h"
 
 namespace ttsrt::model::llm {
 namespace {
@@ -35,6 +37,28 @@ Stop rows_from(const RowSource& prompt, std::int32_t first, std::int32_t rows, b
   stop.position = first;
   stop.rows = {std::move(source)};
   return stop;
+}
+
+// Rows in front of the first step, of which the first `shared` are whole blocks that requests with
+// the same ids share. Returns the stops behind which the steps begin.
+std::vector<Stop> prefill_of(const RowSource& prompt, std::int32_t shared, bool has_positions) {
+  const std::int32_t last = prompt.rows - 1;
+  std::vector<Stop> stops;
+  const auto add = [&](std::int32_t first, std::int32_t end) {
+    if (first == end) return;
+    Stop stop = rows_from(prompt, first, end - first, has_positions);
+    stop.program = kPrefillProgram;
+    if (!stops.empty()) stop.follows = {0};
+    stops.push_back(std::move(stop));
+  };
+  add(0, shared);
+  if (shared > 0) {
+    const std::vector<std::int32_t>& ids = *stops.front().rows.front().ids;
+    const auto* bytes = reinterpret_cast<const char*>(ids.data());
+    stops.front().shared = {std::string(bytes, ids.size() * sizeof(std::int32_t)), shared};
+  }
+  add(shared, last);
+  return stops;
 }
 
 }  // namespace
@@ -68,6 +92,10 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& /*v
               "cfg_scale: expected 1, as language models have no guidance, got ",
               rules.slot.cfg_scale);
   const std::int32_t last = prompt.rows - 1;
+  TTSRT_CHECK(ConfigError, request.shared_prefix >= 0 && request.shared_prefix <= prompt.rows,
+              "shared_prefix: expected 0 to the ", prompt.rows, " ids of text_ids, got ",
+              request.shared_prefix);
+  const std::int32_t shared = std::min(request.shared_prefix, last);
   const std::int32_t room = limits_.max_seq_len - last;
   TTSRT_CHECK(ConfigError, room >= 1, "text_ids: expected at most max_seq_len ",
               limits_.max_seq_len, " ids, got ", prompt.rows);
@@ -76,14 +104,12 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& /*v
   itinerary.rules = rules.slot;
   itinerary.forced_codes = rules.forced_codes;
   itinerary.draft_ids = prompt.ids;
-  if (last > 0) {
-    itinerary.stops.push_back(rows_from(prompt, 0, last, config_.decoder.has_positions));
-    itinerary.stops.back().program = kPrefillProgram;
-  }
+  itinerary.stops = prefill_of(prompt, shared / step::kBlockSize * step::kBlockSize,
+                               config_.decoder.has_positions);
   Stop decode = rows_from(prompt, last, 1, config_.decoder.has_positions);
   decode.program = kDecodeProgram;
   decode.repeats = steps_in_room(request, rules.max_steps, room, 1);
-  if (last > 0) decode.follows = {0};
+  if (last > 0) decode.follows = {static_cast<std::int32_t>(itinerary.stops.size()) - 1};
   itinerary.stops.push_back(std::move(decode));
   return itinerary;
 }

@@ -21,6 +21,10 @@ class LlmItinerary : public ::testing::Test {
     limits_.max_seq_len = 16;
     limits_.max_input_len = 12;
     limits_.max_num_tokens = 32;
+    remake();
+  }
+
+  void remake() {
     const Json config = test::llm_config();
     const LlmFamily family{JsonReader(config.at("model"), "model"),
                            JsonReader(config.at("defaults"), "defaults")};
@@ -61,6 +65,50 @@ TEST_F(LlmItinerary, AOneTokenPromptHasNoPrefill) {
   ASSERT_EQ(itinerary.stops.size(), 1U);
   EXPECT_TRUE(itinerary.stops[0].follows.empty());
   EXPECT_EQ(itinerary.stops[0].repeats, 16);
+}
+
+// Sharing takes whole blocks of 16 rows, so that it costs no block of the cache.
+TEST_F(LlmItinerary, WhatRequestsShareIsWholeBlocks) {
+  limits_.max_seq_len = 64;
+  limits_.max_input_len = 60;
+  remake();
+  std::vector<std::int32_t> ids(40);
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int32_t>(i % 30);
+  Request request = prompt(ids);
+  for (const auto& [asked, shared] : std::vector<std::pair<std::int32_t, std::int32_t>>{
+           {0, 0}, {15, 0}, {16, 16}, {31, 16}, {40, 32}}) {
+    request.shared_prefix = asked;
+    const step::Itinerary itinerary = of(request);
+    ASSERT_EQ(itinerary.stops.size(), shared > 0 ? 3U : 2U) << asked;
+    const step::Stop& first = itinerary.stops.front();
+    EXPECT_EQ(first.shared.has_value(), shared > 0);
+    EXPECT_EQ(first.rows.at(0).rows, shared > 0 ? shared : 39);
+    if (shared == 0) continue;
+    EXPECT_EQ(first.shared->rows, shared);
+    const step::Stop& rest = itinerary.stops[1];
+    EXPECT_EQ(rest.position, shared);
+    EXPECT_EQ(rest.rows.at(0).rows, 39 - shared);
+    EXPECT_EQ(rest.rows.at(0).ids->front(), ids[static_cast<std::size_t>(shared)]);
+    EXPECT_EQ(rest.follows, std::vector<std::int32_t>{0});
+    EXPECT_EQ(itinerary.stops[2].follows, std::vector<std::int32_t>{1});
+    Request other = request;
+    EXPECT_EQ(of(other).stops.front().shared, first.shared);
+    other.text_ids[15] ^= 1;
+    EXPECT_NE(of(other).stops.front().shared, first.shared);
+  }
+  request.text_ids.resize(33);  // nothing of the prompt is left behind what is shared
+  request.shared_prefix = 33;
+  const step::Itinerary itinerary = of(request);
+  ASSERT_EQ(itinerary.stops.size(), 2U);
+  EXPECT_EQ(itinerary.stops[1].follows, std::vector<std::int32_t>{0});
+  for (const std::int32_t wrong : {-1, 34}) {
+    request.shared_prefix = wrong;
+    EXPECT_TRUE(throws_naming<ConfigError>("shared_prefix: expected 0 to the 33 ids",
+                                           [&] { of(request); }));
+  }
+  request.shared_prefix = 16;
+  request.score = true;
+  EXPECT_TRUE(throws_naming<ConfigError>("shared_prefix", [&] { of(request); }));
 }
 
 TEST_F(LlmItinerary, ScoredIdsAreRowsOfOneStopButForTheLast) {
