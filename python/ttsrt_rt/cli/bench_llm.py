@@ -129,7 +129,7 @@ def _contestants(
         from ttsrt_rt.llm.pipeline import executor_options_of
 
         folders = folders or [config.folder("engine_dir")]
-        told = executor_options_of(config, folders[0])
+        told = executor_options_of(config, folders[0], args.device)
     told = options_over(told, args)
     if not folders:
         raise ConfigError("bench: expected engines, --engine_dirs or --config; got none")

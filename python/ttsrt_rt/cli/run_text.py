@@ -123,7 +123,7 @@ def _opened(args: argparse.Namespace, config: LlmConfigFile | None) -> Generator
         from ttsrt_rt.llm.pipeline import executor_options_of
 
         folder = config.folder("engine_dir") if folder is None else folder
-        told = executor_options_of(config, folder)
+        told = executor_options_of(config, folder, args.device)
     if folder is None:
         raise ConfigError("run: expected an engine, --engine_dir or --config; got none")
     told = options_over(told, args)

@@ -30,9 +30,7 @@ TENSORS, TENSORS_INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES, PICKLES_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 RANK_0 = "rank0.safetensors"  # of TensorRT-LLM
 WEIGHTS = (TENSORS, TENSORS_INDEX, PICKLES, PICKLES_INDEX)
-SHARD = re.compile(
-    r"(?:model|pytorch_model)-\d+-of-\d+\.(?:safetensors|bin)|rank\d+\.safetensors"
-)
+SHARD = re.compile(r"(?:model|pytorch_model)-\d+-of-\d+\.(?:safetensors|bin)|rank\d+\.safetensors")
 OF_OTHER_FAMILIES = ("inf5",)
 MAX_CONFIG_BYTES = 1 << 20
 

@@ -46,7 +46,9 @@ EMBEDDING, HEAD = "transformer.vocab_embedding.weight", ("lm_head.weight", "lm_h
 QKV = ("attention.qkv.weight", "attention.qkv.bias")
 BY_ROWS = ("mlp.fc.weight", "mlp.fc.bias", "mlp.gate.weight", "mlp.gate.bias")
 BY_COLUMNS = ("attention.dense.weight", "mlp.proj.weight")
-EQUAL = re.compile(r"(?:.*norm\.|transformer\.ln_f\.|attention\.dense\.|mlp\.proj\.)(?:weight|bias)")
+EQUAL = re.compile(
+    r"(?:.*norm\.|transformer\.ln_f\.|attention\.dense\.|mlp\.proj\.)(?:weight|bias)"
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ def ranks_of(config: Block) -> Ranks:
     if mapping.integer("cp_size", 1, MAX_RANKS, 1) != 1:
         raise mapping.fail("cp_size", "1, as such folders are not read")
     if mapping.integer("world_size", 1, MAX_RANKS * MAX_RANKS, 1) != parts * stages:
-        raise mapping.fail("world_size", f"{parts * stages}, tp_size {parts} times pp_size {stages}")
+        raise mapping.fail(
+            "world_size", f"{parts * stages}, tp_size {parts} times pp_size {stages}"
+        )
     if parts * stages > MAX_RANKS:
         raise mapping.fail("world_size", f"at most {MAX_RANKS}")
     return Ranks(parts, stages)

@@ -199,9 +199,7 @@ class Generator(TextModel):
             raise ConfigError(f"n: expected an integer of 1..{MOST_RESULTS}, got {show(n)}")
         ids = self._ids_of(prompt, options)
         shared = len(ids) if n > 1 else options.shared_prefix
-        each = [
-            replace(options, seed=options.seed + at, shared_prefix=shared) for at in range(n)
-        ]
+        each = [replace(options, seed=options.seed + at, shared_prefix=shared) for at in range(n)]
         for one in (each[0], each[-1]):
             self._request_of(ids, one)
         return run_batch(each, lambda one: self._submit(ids, one), lambda _one: ids)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ttsrt_rt import _core
 from ttsrt_rt.convert.stored_options import store_options
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.llm.config import LlmConfigFile, config_of, read_config
@@ -132,12 +133,15 @@ def build_options(config: LlmConfigFile, checkpoint: Path) -> dict[str, Any]:
     return made
 
 
-def executor_options_of(config: LlmConfigFile, engine: str | os.PathLike[str]) -> dict[str, Any]:
+def executor_options_of(
+    config: LlmConfigFile, engine: str | os.PathLike[str], device: str | None = None
+) -> dict[str, Any]:
     """Returns the options of an executor that a configuration asks for.
 
     Args:
         config: the configuration.
         engine: the engine, which knows the bytes of a position.
+        device: where it will run, as of `Executor`; None for "auto".
     """
     told = config.engine
     made: dict[str, Any] = {}
@@ -148,7 +152,7 @@ def executor_options_of(config: LlmConfigFile, engine: str | os.PathLike[str]) -
         draft = made["speculation"].pop("draft_engine")
         if config.speculation.mode == "draft":
             made["draft_engine"] = draft
-    if told.kv_cache_free_gpu_mem_fraction is not None:
+    if told.kv_cache_free_gpu_mem_fraction is not None and _is_gpu(device or "auto"):
         made["kv_cache_free_gpu_mem_fraction"] = told.kv_cache_free_gpu_mem_fraction
     if told.max_cache_bytes is not None and told.use_paged_kv_cache:
         from ttsrt_rt.memory import plan_memory
@@ -162,6 +166,13 @@ def executor_options_of(config: LlmConfigFile, engine: str | os.PathLike[str]) -
         if blocks * _BLOCK < plan.cache_tokens:
             made["max_tokens_in_paged_kv_cache"] = max(blocks, 1) * _BLOCK
     return made
+
+
+def _is_gpu(device: str) -> bool:
+    """Whether a device is a GPU, or "auto" stands for one."""
+    if device != "auto":
+        return device.startswith("cuda")
+    return any(each.available and each.name.startswith("cuda") for each in _core.list_devices())
 
 
 def _own_dtype(checkpoint: Path) -> str:

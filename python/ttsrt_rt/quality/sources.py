@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ttsrt_rt._core import Engine
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.executor import Executor
 from ttsrt_rt.quality.compare import Logits, nll_of
@@ -18,6 +20,7 @@ from ttsrt_rt.text.llm_tokenizer import LlmTokenizer
 __all__ = ["EngineSource", "HfSource", "Source", "open_source"]
 
 STEPS = 128  # positions of one traced request, which keeps the values of all of them
+LARGE_BYTES = 2_000_000_000  # of weights of 4 bits: more than Phi-2's, less than Llama-2-7B's
 _OF_BOTH = ("device", "num_threads", "kv_cache_dtype")
 
 
@@ -69,6 +72,9 @@ class EngineSource:
         self._options.setdefault("kv_cache_dtype", cache)
         self.name = Path(folder).name
         self.quantization: str = info.quantization if info.quantization != "none" else info.dtype
+        if info.quantization == "w4a16" and _is_of_awq(self._generator.executor.engine):
+            is_large = info.weight_bytes >= LARGE_BYTES
+            self.quantization += ", large awq" if is_large else ", awq"
         if cache == "int8":
             self.quantization += ", int8 cache"
         self.max_len = int(info.max_seq_len)
@@ -110,6 +116,13 @@ class EngineSource:
         self._generator.close()
         if self._traced is not None:
             self._traced.close()
+
+
+def _is_of_awq(engine: Engine) -> bool:
+    """Whether the codes of an engine are those of AWQ."""
+    source = json.loads(engine.description).get("source", {})
+    told = source.get("quantization") if isinstance(source, dict) else None
+    return isinstance(told, dict) and told.get("method") == "awq"
 
 
 class HfSource:

@@ -192,7 +192,7 @@ def test_folders_of_tensorrt_llm(is_phi: bool, tmp_path: Path) -> None:
     ("changed", "message"),
     [
         ({"architecture": "GPTForCausalLM"}, "architecture: expected one of"),
-        ({"mapping": {"tp_size": 2}}, "tp_size: expected 1"),
+        ({"mapping": {"tp_size": 2}}, "world_size: expected 2, tp_size 2 times pp_size 1"),
         ({"quantization": {"quant_algo": "W4A16_AWQ"}}, "quant_algo: expected null"),
         ({"quantization": {"quant_algo": "FP8"}}, "quant_algo: expected null"),
         ({"rotary_scaling": {"type": "yarn", "factor": 2.0}}, "yarn"),

@@ -1,5 +1,5 @@
-"""A block of a Llama or a Phi in NumPy, float32, written apart from the library: what its own layers
-are compared with.
+"""A block of a Llama or a Phi in NumPy, float32, written apart from the library: what its own
+layers are compared with.
 
     Llama   x += o(attention(q, k, v of n1(x))); x += down(silu(gate(n2(x))) * up(n2(x)))
     Phi     n = norm(x); x + dense(attention(q, k, v of n)) + fc2(gelu(fc1(n)))

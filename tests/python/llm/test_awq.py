@@ -1,5 +1,6 @@
-"""AWQ: scales and losses against AutoAWQ's, folding that changes nothing, packing that loses
-nothing, going on after a stop, and what it is for: less error where a few channels are large.
+"""AWQ: layers against NumPy's, scales and losses against AutoAWQ's, folding that changes nothing,
+packing that loses nothing, going on after a stop, and what it is for: less error where a few
+channels are large.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import pytest
 
 import ttsrt_rt as rt
 from tests.python.convert.llm_models import LLAMA, PHI, arrays_of, write_config, write_model
+from tests.python.llm.numpy_layer import NumpyLayer
+from tests.python.llm.numpy_layer import Rope as NumpyRope
 from ttsrt_rt.convert import open_weights
 from ttsrt_rt.convert.llm_config import read_llm_config
 from ttsrt_rt.convert.llm_source import open_llm_weights
 from ttsrt_rt.convert.mapped_tensor import read_as
 from ttsrt_rt.llm.awq import AwqOptions, quantize_awq
-from ttsrt_rt.llm.awq_layer import Floats, Layer, Rope, Taps, sites_of
+from ttsrt_rt.llm.awq_layer import Floats, Layer, LayerRunner, Taps, sites_of
 from ttsrt_rt.llm.awq_search import clip, fold, round_to_grid, search
 
 GROUP = 32
@@ -54,7 +57,7 @@ def ids_of(vocab: int, blocks: int = 8, length: int = 24, seed: int = 1) -> list
     return np.random.default_rng(seed).integers(3, vocab, (blocks, length)).tolist()  # type: ignore[no-any-return]
 
 
-def layer_of(folder: Path, number: int, positions: int) -> Layer:
+def layer_of(folder: Path, number: int, positions: int, device: str = "cpu") -> Layer:
     config, begin = read_llm_config(folder), f"model.layers.{number}."
     from contextlib import ExitStack
 
@@ -65,7 +68,7 @@ def layer_of(folder: Path, number: int, positions: int) -> Layer:
             for name, tensor in tensors.items()
             if name.startswith(begin)
         }
-    return Layer(config.decoder, weights, Rope.of(config.decoder, positions))
+    return Layer(LayerRunner(config.decoder, positions, device=device), weights)
 
 
 def means_of(rows: list[Floats]) -> Floats:
@@ -94,11 +97,74 @@ def test_losses_and_scales_are_those_of_autoawq() -> None:
             assert abs(found.plain_loss / plain - 1) <= 1e-3
 
 
-@pytest.mark.parametrize(
+FORMS = pytest.mark.parametrize(
     ("base", "changed"),
-    [(LLAMA, {}), (LLAMA, {"num_key_value_heads": 4, "attention_bias": True}), (PHI, {})],
-    ids=["llama", "llama with biases", "phi"],
+    [
+        (LLAMA, {}),
+        (LLAMA, {"num_key_value_heads": 4, "attention_bias": True, "mlp_bias": True}),
+        (LLAMA, {"rope_scaling": {"type": "linear", "factor": 4.0}, "head_dim": 24}),
+        (PHI, {}),
+    ],
+    ids=["llama", "llama with biases", "llama with other heads", "phi"],
 )
+
+
+@FORMS
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_the_layers_are_those_of_numpy(
+    device: str, base: Mapping[str, Any], changed: dict[str, Any], tmp_path: Path
+) -> None:
+    """Of every tap, every function of a site, and with other weights in their place."""
+    layer = layer_of(write_float_model(tmp_path / "model", base, 20.0, **changed), 1, 40, device)
+    plain = NumpyLayer(layer.stack, layer.weights, NumpyRope.of(layer.stack, 40))
+    random = np.random.default_rng(3)
+    rows = random.normal(size=(37, 64)).astype(np.float32)
+    taps, wanted = Taps(), Taps()
+    pairs = [(layer.run(rows, taps), plain.run(rows, wanted))]
+    assert taps.values.keys() == wanted.values.keys()
+    pairs += [(taps.values[name][0], wanted.values[name][0]) for name in wanted.values]
+    for site in sites_of(layer.stack):
+        inputs = wanted.values[site.tap][0]
+        other = {
+            name: random.normal(size=layer.weights[f"{name}.weight"].shape).astype(np.float32)
+            for name in site.linears
+        }
+        for given in ({}, other, {}):
+            made = layer.function(site.function, inputs, given)
+            pairs.append((made, plain.function(site.function, inputs, given)))
+    for made, expected in pairs:
+        assert made.dtype == np.float32 and made.shape == expected.shape
+        assert np.abs(made - expected).max() <= 2e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("base", [LLAMA, PHI], ids=["llama", "phi"])
+def test_threads_and_devices(base: Mapping[str, Any], tmp_path: Path) -> None:
+    """Threads change no byte of what is made; another device changes losses by their last bits."""
+    source = write_float_model(tmp_path / "model", base, 20.0)
+    made = {}
+    for device, threads in (("cpu", 1), ("cpu", 3), ("reference", 1)):
+        name = f"{device}{threads}"
+        made[name] = quantize_awq(
+            source,
+            tmp_path / name,
+            ids_of(64),
+            options=OPTIONS,
+            device=device,
+            num_threads=threads,
+            progress=False,
+        )
+    assert made["cpu1"] == made["cpu3"]
+    for file in ("model.safetensors", "config.json", "awq_report.json"):
+        assert (tmp_path / "cpu1" / file).read_bytes() == (tmp_path / "cpu3" / file).read_bytes()
+    for one, other in zip(made["cpu1"], made["reference1"], strict=True):
+        assert one.plain_loss == pytest.approx(other.plain_loss, rel=1e-4)
+        assert one.loss == pytest.approx(other.loss, rel=1e-3)
+    with pytest.raises(rt.ConfigError, match='device: expected "cpu" or "reference"'):
+        quantize_awq(source, tmp_path / "gpu", ids_of(64), device="cuda", progress=False)
+    assert not (tmp_path / "gpu").exists()
+
+
+@FORMS
 def test_folding_changes_nothing(
     base: Mapping[str, Any], changed: dict[str, Any], tmp_path: Path
 ) -> None:

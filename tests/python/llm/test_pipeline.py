@@ -244,3 +244,81 @@ def test_mistakes_are_told(
         code = end.code
     assert code == 2
     assert told in capsys.readouterr().err
+
+
+def whole_file(folder: Path) -> Path:
+    """A configuration with every name that the pipeline's has, at the sizes of a miniature."""
+    file = folder / "whole.yaml"
+    calibration = folder / "calibration.txt"
+    calibration.write_text("The river is wide, and the mill grinds corn. " * 40, "utf-8")
+    file.write_text(
+        f"""
+model_name: TinyLlama/TinyLlama-1.1B-Chat-v1.0
+model_dir: {DATA / "tiny_llama"}
+output: {{checkpoint_dir: {folder / "ckpt"}, engine_dir: {folder / "engine"}}}
+dtype: auto
+quantization:
+  mode: int4_weight_only
+  use_awq: true
+  awq_block_size: 32
+  group_size: 64
+  symmetric: false
+  lm_head: none
+  calibration_samples: 8
+  calibration_length: 32
+  calibration_file: {calibration}
+  apply_clip: true
+  kv_cache: int8
+engine:
+  max_batch_size: 3
+  max_input_len: 160
+  max_output_len: 40
+  max_num_tokens: 128
+  use_paged_kv_cache: true
+  tokens_per_block: 32
+  kv_cache_free_gpu_mem_fraction: 0.9
+  max_cache_bytes: 2147483648
+  backend: native
+speculation:
+  {{mode: none, num_draft_tokens: 4, max_ngram: 3, draft_engine: null, speculate_below: 8}}
+generation: {{max_tokens: 5, temperature: 0.0, top_k: 50, top_p: 1.0, seed: 0, stop: []}}
+benchmark:
+  {{prompts: random, batch_sizes: [1, 2], input_len: 12, output_len: 4, iterations: 1, warmup: 1}}
+""",
+        "utf-8",
+    )
+    return file
+
+
+def test_a_file_with_every_name_of_the_pipeline_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a CPU, where a share of a GPU's memory says nothing."""
+    file = str(whole_file(tmp_path))
+    assert main(["convert", "--config", file]) == 0
+    assert main(["build", "--config", file]) == 0
+    found = described(tmp_path / "engine")
+    assert (found["quantization"], found["group_size"]) == ("w4a16", 32)
+    capsys.readouterr()
+    device = ["--device", NATIVE]
+    run = ["run", "--config", file, "--prompt", "Hello", "--output", str(tmp_path / "made.json")]
+    assert main([*run, *device]) == 0
+    made = json.loads((tmp_path / "made.json").read_text("utf-8"))
+    assert 1 <= len(made["ids"]) <= 5
+    assert main(["memory", "--config", file, *device]) == 0
+    report = tmp_path / "report"
+    bench = ["bench", "llm", "--config", file, "--output_dir", str(report), "--no_plots"]
+    assert main([*bench, *device]) == 0
+    results = json.loads((report / "benchmark.json").read_text("utf-8"))
+    assert results["options"]["batch_sizes"] == [1, 2]
+    assert results["options"]["output_len"] == 4
+
+
+def test_a_share_of_a_gpus_memory_is_for_gpus(tmp_path: Path) -> None:
+    values = config(tmp_path)
+    values["engine"]["kv_cache_free_gpu_mem_fraction"] = 0.5
+    of = config_of(values)
+    assert executor_options_of(of, tmp_path, "cpu") == {}
+    assert executor_options_of(of, tmp_path, "cuda:1") == {"kv_cache_free_gpu_mem_fraction": 0.5}
+    has_gpu = any(each.available and "cuda" in each.name for each in rt.list_devices())
+    assert bool(executor_options_of(of, tmp_path)) is has_gpu

@@ -9,6 +9,7 @@ import pytest
 
 import ttsrt_rt as rt
 from ttsrt_rt.quality.compare import Forcing, nll_of, prefix_share, windows_of
+from ttsrt_rt.quality.measure import gate_of
 
 
 def logits_of(rows: list[list[float]]) -> np.ndarray:
@@ -95,3 +96,20 @@ def test_windows_without_room() -> None:
     for max_len, stride in ((1, 1), (8, 0), (8, 9)):
         with pytest.raises(rt.ConfigError, match="stride: expected 1"):
             windows_of([1, 2, 3], max_len, stride, None)
+
+
+@pytest.mark.parametrize(
+    ("quantization", "gate"),
+    [
+        ("float32", None),
+        ("w8a16", 0.005),
+        ("bfloat16, int8 cache", 0.003),
+        ("w8a16, int8 cache", 0.005),
+        ("w4a16", None),
+        ("w4a16, int8 cache", None),
+        ("w4a16, awq", 0.08),
+        ("w4a16, large awq, int8 cache", 0.04),
+    ],
+)
+def test_gates_of_perplexity(quantization: str, gate: float | None) -> None:
+    assert gate_of(quantization) == gate
