@@ -226,6 +226,38 @@ def test_several_results_of_a_prompt(opened: Opened) -> None:
         generator.generate(PROMPT, num_beams=4)  # type: ignore[call-arg]
 
 
+def test_what_prompts_begin_with_is_computed_once(engine_of: Callable[[str], Path]) -> None:
+    """Of n results, and of prompts that say so; texts, scores and streams are those without."""
+    ids = [1, *np.random.default_rng(2).integers(3, 320, 46).tolist()]
+    options: dict[str, Any] = {"max_tokens": 5, "temperature": 1.0, "ignore_eos": True}
+
+    def used(of: Generator) -> tuple[int, int]:
+        stats = of.executor.stats()
+        rows = sum(each.inflight_batching_stats.num_ctx_tokens for each in stats.iterations)
+        return rows, stats.kv_cache_stats.reused_blocks
+
+    def opened_engine() -> Generator:
+        return Generator(engine_of("tiny_llama"), device=NATIVE, iter_stats_max_iterations=10000)
+
+    with opened_engine() as generator:
+        alone = [generator.generate(ids, seed=at, logprobs=1, **options) for at in range(7)]
+        assert used(generator) == (7 * 46, 0)
+    with opened_engine() as generator:
+        made = generator.generate_n(ids, 7, seed=0, logprobs=1, **options)
+        assert used(generator) == (32 + 7 * (46 - 32), 7 * 2)
+        assert [each.ids for each in made] == [each.ids for each in alone]
+        assert [each.logprobs for each in made] == [each.logprobs for each in alone]
+        other = [*ids[:20], *ids[:9]]
+        expected = generator.generate(other, **options)
+        for _ in range(2):
+            again = generator.generate(other, shared_prefix=20, **options)
+            assert (again.ids, again.text) == (expected.ids, expected.text)
+        pieces = generator.stream(other, shared_prefix=1 << 20, **options)
+        assert "".join(piece.text for piece in pieces) == expected.text
+    with pytest.raises(rt.ConfigError, match="shared_prefix: expected an integer from 0"):
+        generator.generate(ids, shared_prefix=-1)
+
+
 def test_a_conversation(opened: Opened) -> None:
     generator = opened("tiny_llama")
     messages = [{"role": "user", "content": "Which road leads to the river?"}]
