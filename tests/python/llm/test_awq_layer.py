@@ -46,7 +46,9 @@ def test_the_layers_are_those_of_numpy(
     for site in sites_of(layer.stack):
         inputs = wanted.values[site.tap][0]
         other = {
-            name: random.normal(size=layer.weights[f"{name}.weight"].shape).astype(np.float32)
+            name: random.normal(size=layer.weights[f"{name}.weight"].shape, scale=0.1).astype(
+                np.float32
+            )
             for name in site.linears
         }
         for given in ({}, other, {}):
