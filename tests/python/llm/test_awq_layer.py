@@ -82,7 +82,9 @@ def test_threads_and_devices(base: Mapping[str, Any], tmp_path: Path) -> None:
         assert one.plain_loss == pytest.approx(other.plain_loss, rel=1e-4)
         assert one.loss == pytest.approx(other.loss, rel=1e-3)
     with pytest.raises(rt.ConfigError, match='device: expected "cpu" or "reference"'):
-        quantize_awq(source, tmp_path / "gpu", ids_of(64), device="cuda", progress=False)
+        quantize_awq(
+            source, tmp_path / "gpu", ids_of(64), options=OPTIONS, device="cuda", progress=False
+        )
     assert not (tmp_path / "gpu").exists()
 
 

@@ -273,7 +273,7 @@ engine:
   max_batch_size: 3
   max_input_len: 160
   max_output_len: 40
-  max_num_tokens: 128
+  max_num_tokens: 160
   use_paged_kv_cache: true
   tokens_per_block: 32
   kv_cache_free_gpu_mem_fraction: 0.9
