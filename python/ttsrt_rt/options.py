@@ -125,6 +125,7 @@ class ConvertOptions(TypedDict, total=False):
     front_end: bool | None
     text_files: str | os.PathLike[str] | None
     dictionaries: Mapping[str, str | os.PathLike[str]] | None
+    allow_long: int | None
 
 
 class _PackOptions(TypedDict, total=False):

@@ -24,6 +24,7 @@ _FAMILY_OPTIONS: dict[str, tuple[type, str]] = {
     "voice_encoder": (str, "S3Gen: its ve.safetensors, if it is not beside the source"),
     "vocab": (str, "F5-TTS: its vocab.txt, if it is not beside the source"),
     "vocoder": (str, "F5-TTS: a Vocos to store with the model: its folder"),
+    "allow_long": (int, "language models: positions of a text, more than it was trained for"),
     "text_files": (str, "folder of the dictionaries that the source names and doesn't bring"),
 }
 

@@ -19,7 +19,7 @@ from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.json_text import read_json
 from ttsrt_rt.quoting import list_names, show
 
-__all__ = ["KINDS", "LlmConfig", "LlmStack", "read_llm_config"]
+__all__ = ["KINDS", "MAX_POSITIONS", "LlmConfig", "LlmStack", "read_llm_config"]
 
 KINDS = {"llama": "LlamaForCausalLM", "phi": "PhiForCausalLM"}
 ACTIVATIONS = {"llama": ("silu",), "phi": ("gelu_new", "gelu_pytorch_tanh")}

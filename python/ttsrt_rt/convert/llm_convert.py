@@ -12,12 +12,13 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from ttsrt_rt.convert.checkpoint import CheckpointWriter, config_of
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
-from ttsrt_rt.convert.llm_config import LlmConfig, read_llm_config
+from ttsrt_rt.convert.llm_config import MAX_POSITIONS, LlmConfig, read_llm_config
 from ttsrt_rt.convert.llm_front_end import (
     eos_of_tokenizer,
     front_end_of,
@@ -40,8 +41,10 @@ from ttsrt_rt.convert.mapped_tensor import write_mapped
 from ttsrt_rt.convert.sources import find_source
 from ttsrt_rt.convert.tensor_plan import make_tensors
 from ttsrt_rt.convert.tensor_shapes import axes_of, shapes_of
+from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.options import DType, dtype_name
 from ttsrt_rt.progress import Progress, reporting
+from ttsrt_rt.quoting import show
 
 __all__ = ["convert_llm", "looks_like_llm"]
 
@@ -60,6 +63,7 @@ def convert_llm(
     output_dir: str | os.PathLike[str],
     *,
     dtype: str | None = None,
+    allow_long: int | None = None,
     overwrite: bool = False,
     progress: Progress = True,
 ) -> Path:
@@ -68,6 +72,8 @@ def convert_llm(
     Args:
         source: the folder with `config.json` and the weights.
         output_dir, dtype, overwrite, progress: as of `ttsrt_rt.convert`.
+        allow_long: positions that a text may have, more than `max_position_embeddings`, which is
+            what the model was trained for.
 
     Raises:
         NotFoundError: a shard is not there.
@@ -83,7 +89,7 @@ def convert_llm(
         writer = files.enter_context(CheckpointWriter(output_dir, overwrite=overwrite))
         found = find_source(Path(source))
         folder = found if found.is_dir() else found.parent
-        config = read_llm_config(folder)
+        config = _longer(read_llm_config(folder), allow_long)
         quantization = read_quantization(folder, config.fields)
         generation = read_generation(folder)
         defaults = read_defaults(generation, config)
@@ -118,6 +124,30 @@ def convert_llm(
         LOGGER.info("%s: ends a text by the ids %s", folder, list(stop_ids))
         writer.write(written, lambda made: write_mapped(made, mapped, report))
     return Path(output_dir)
+
+
+def _longer(config: LlmConfig, positions: int | None) -> LlmConfig:
+    """Returns a configuration with more positions, if these are given, and warns of them.
+
+    Raises:
+        ConfigError: they are no more than the model was trained for, or too many, or more than its
+            window.
+    """
+    if positions is None:
+        return config
+    trained = config.decoder.max_positions
+    if config.fields.has("sliding_window"):
+        raise config.fields.fail("sliding_window", "none beside allow_long")
+    if type(positions) is not int or not trained < positions <= MAX_POSITIONS:
+        raise ConfigError(
+            f"allow_long: expected {trained + 1} to {MAX_POSITIONS} positions, as "
+            f"max_position_embeddings is {trained}, got {show(positions)}"
+        )
+    LOGGER.warning(
+        "%sallow_long: texts may have %d positions; the model was trained for %d",
+        *(config.fields.path, positions, trained),
+    )
+    return replace(config, decoder=replace(config.decoder, max_positions=positions))
 
 
 def _used(num_tokens: int | None, vocab: int, stop_ids: Sequence[int]) -> int | None:

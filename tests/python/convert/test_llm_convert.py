@@ -243,3 +243,24 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     folder = write_llm(tmp_path / "model", PHI)
     assert main(["convert", str(folder), str(tmp_path / "ckpt"), "--family", "llm"]) == 0
     assert "checkpoint:" in capsys.readouterr().out
+
+
+def test_more_positions_than_the_model_was_trained_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = write_llm(tmp_path / "model")
+    usual = rt.convert(source, tmp_path / "usual", progress=False)
+    with pytest.raises(rt.ConfigError, match="max_seq_len"):
+        rt.build(usual, tmp_path / "engine", max_seq_len=100, progress=False)
+    assert main(["convert", str(source), str(tmp_path / "long"), "--allow_long", "100"]) == 0
+    assert "texts may have 100 positions; the model was trained for 64" in caplog.text
+    rt.build(tmp_path / "long", tmp_path / "engine", max_seq_len=100, progress=False)
+    ids = np.random.default_rng(0).integers(3, 40, 90)
+    with rt.Executor(tmp_path / "engine", device=NATIVE) as executor:
+        assert np.isfinite(executor.score(ids)).all()
+    for wrong in (64, 63, 1 << 21, True, "100"):
+        with pytest.raises(rt.ConfigError, match="allow_long: expected 65 to 1048576 positions"):
+            rt.convert(source, tmp_path / "wrong", allow_long=wrong, progress=False)  # type: ignore[arg-type]
+    windowed = write_llm(tmp_path / "windowed", sliding_window=64)
+    with pytest.raises(rt.ConfigError, match="sliding_window: expected none beside allow_long"):
+        rt.convert(windowed, tmp_path / "wrong", allow_long=100, progress=False)
