@@ -107,6 +107,7 @@ def _add_text_flags(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     if is_of_llm(args):
+        _refuse_others(args)
         return convert_llm_model(args)
     from ttsrt_rt.convert import convert
 
@@ -134,6 +135,14 @@ def _run(args: argparse.Namespace) -> int:
     folder = convert(args.source, output, overwrite=args.overwrite, **given)
     print(f"checkpoint: {folder}")
     return 0
+
+
+def _refuse_others(args: argparse.Namespace) -> None:
+    """Refuses the flags of other families beside those of language models."""
+    others = (*_FAMILY_OPTIONS, "generation", "variant", "tokenizer", "dictionary")
+    for name in (*others, "encoder_causal", "use_ema", "front_end"):
+        if name != "allow_long" and getattr(args, name) is not None:
+            raise ConfigError(f"--{name}: expected none for a language model, which has no such")
 
 
 def _named_file(text: str) -> tuple[str, str]:

@@ -79,7 +79,8 @@ def convert_llm_model(args: argparse.Namespace) -> int:
     if output is not None:
         _told(args, "output_dir", output)
     whole = config_of({**values, **_sections(made)}, head.where)
-    print(f"checkpoint: {convert_model(whole, overwrite=args.overwrite)}")
+    made_at = convert_model(whole, overwrite=args.overwrite, allow_long=args.allow_long)
+    print(f"checkpoint: {made_at}")
     return 0
 
 

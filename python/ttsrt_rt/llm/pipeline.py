@@ -42,6 +42,7 @@ def loaded(config: Mapping[str, Any] | LlmConfigFile | str | os.PathLike[str]) -
 def convert_model(
     config: Mapping[str, Any] | LlmConfigFile | str | os.PathLike[str],
     *,
+    allow_long: int | None = None,
     overwrite: bool = False,
     progress: Progress = True,
 ) -> Path:
@@ -49,6 +50,7 @@ def convert_model(
 
     Args:
         config: a dict with the names of a configuration file, or the name of a YAML file.
+        allow_long: as of `convert_llm`.
         overwrite: whether a checkpoint that is there is replaced.
         progress: as of `convert`.
 
@@ -64,9 +66,15 @@ def convert_model(
     source, folder = found.source(), Path(found.folder("checkpoint_dir"))
     _check_build(found)
     if found.uses_awq:
-        _convert_with_awq(found, source, folder, overwrite=overwrite, progress=progress)
-    else:
-        convert(source, folder, family="llm", overwrite=overwrite, progress=progress)
+        source = _quantized_by_awq(found, source, folder, overwrite=overwrite, progress=progress)
+    convert(
+        source,
+        folder,
+        family="llm",
+        allow_long=allow_long,
+        overwrite=overwrite,
+        progress=progress,
+    )
     _store(found, folder)
     return folder
 
@@ -205,11 +213,10 @@ def _check_build(config: LlmConfigFile) -> None:
         )
 
 
-def _convert_with_awq(
+def _quantized_by_awq(
     config: LlmConfigFile, source: Path, folder: Path, *, overwrite: bool, progress: Progress
-) -> None:
-    """Converts a model whose codes AWQ chooses: into a folder of its own, and from there."""
-    from ttsrt_rt.convert import convert
+) -> Path:
+    """Quantizes a model into a folder beside the checkpoint's, and returns it."""
     from ttsrt_rt.llm.awq import AwqOptions, quantize_awq
 
     of = config.quantization
@@ -228,4 +235,4 @@ def _convert_with_awq(
     quantize_awq(
         source, made, of.calibration_file, options=options, overwrite=overwrite, progress=progress
     )
-    convert(made, folder, family="llm", overwrite=overwrite, progress=progress)
+    return made

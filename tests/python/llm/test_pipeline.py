@@ -323,3 +323,15 @@ def test_a_share_of_a_gpus_memory_is_for_gpus(tmp_path: Path) -> None:
     assert executor_options_of(of, tmp_path, "cuda:1") == {"kv_cache_free_gpu_mem_fraction": 0.5}
     has_gpu = any(each.available and "cuda" in each.name for each in rt.list_devices())
     assert bool(executor_options_of(of, tmp_path)) is has_gpu
+
+
+def test_flags_beside_a_configuration_take_effect_or_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, made = str(DATA / "tiny_llama"), str(tmp_path / "made")
+    command = ["convert", "--model_dir", source, "--output_dir", made]
+    assert main([*command, "--frame_rate", "21.5"]) == 2
+    assert "--frame_rate: expected none for a language model" in capsys.readouterr().err
+    assert main([*command, "--allow_long", "1000"]) == 0
+    found = json.loads((tmp_path / "made" / "config.json").read_text("utf-8"))
+    assert found["model"]["decoder"]["max_positions"] == 1000
