@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +123,33 @@ def test_all_four_layers_that_read_the_norm_of_phi_share_its_scales(tmp_path: Pa
     )
     assert (first.fold, first.function) == ("input_layernorm", "both")
     assert sites_of(layer.stack)[-1].fold is None  # between fc1 and fc2 is no product
+
+
+FORKING = """
+import os, signal, sys
+import numpy as np
+import ttsrt_rt as rt
+from ttsrt_rt import _core
+
+layer = _core.LlmLayer(sys.argv[1], 16, "cpu", 3)
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    try:
+        layer.run("layer", np.zeros((1, 64), np.float32))
+    except rt.ClosedError:
+        sys.exit(0)
+    sys.exit(1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_forked_child_runs_no_layer_of_its_parent(tmp_path: Path) -> None:
+    stack = layer_of(write_float_model(tmp_path / "model", LLAMA), 0, 8).stack
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING, json.dumps(asdict(stack))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
