@@ -168,7 +168,7 @@ void Compiled::prepare(const step::RowBatch& rows) {
 void Compiled::fill_schedule(const step::RowBatch& rows) {
   for (const step::Segment& segment : rows.segments)
     std::fill_n(launch_.schedule.begin() + segment.first_row, segment.rows,
-                slots_.schedule_row(segment.schedule_row));
+                slots_.schedule_row(slots_.spec().read_schedule_row(segment)));
 }
 
 const float* Compiled::activation(ops::BufferId buffer) const {

@@ -53,8 +53,8 @@ Slots::Slots(const ops::StateSpec& spec)
           product(spec.slots, spec.codebooks,
                   ttsrt::rules::seen_words(spec.seen_vocab) * std::int64_t{sizeof(std::uint32_t)})),
       drawn_(product(spec.slots, spec.max_drawn, sizeof(std::int32_t))),
-      schedule_(product(spec.num_blocks, ops::kBlockSize,
-                        spec.schedule_width * std::int64_t{sizeof(float)})) {
+      schedule_(
+          product(1, spec.all_schedule_rows(), spec.schedule_width * std::int64_t{sizeof(float)})) {
   for (const auto& conv : spec.convs) {
     convs_.emplace_back(product(std::int64_t{2} * spec.slots, conv.kernel - 1,
                                 conv.width * std::int64_t{sizeof(float)}));
@@ -82,7 +82,7 @@ ops::MemoryUse Slots::memory_use(const ops::StateSpec& spec) {
   ops::MemoryUse use;
   use.kv_cache =
       product(spec.cache_layers, spec.num_blocks, cache.block_bytes) +
-      product(spec.num_blocks, ops::kBlockSize, spec.schedule_width * std::int64_t{sizeof(float)});
+      product(1, spec.all_schedule_rows(), spec.schedule_width * std::int64_t{sizeof(float)});
   use.cross_memory = product(spec.slots, spec.memory_layers, memory_blocks * memory.block_bytes);
   use.slots = static_cast<std::size_t>(spec.slots) *
               (static_cast<std::size_t>(numbers) * sizeof(std::int32_t) + sizeof(rules::SlotRules) +
@@ -145,6 +145,7 @@ void Slots::copy_block(const step::BlockCopy& copy) {
                 base + copy.from * cache_layout_.block_bytes,
                 static_cast<std::size_t>(cache_layout_.block_bytes));
   }
+  if (spec_.schedule_rows > 0) return;
   const std::int64_t count = std::int64_t{ops::kBlockSize} * spec_.schedule_width;
   const float* from = schedule_.as<float>() + copy.from * count;
   std::copy(from, from + count, schedule_.as<float>() + copy.to * count);

@@ -102,7 +102,7 @@ class Slots {
   std::vector<AlignedBuffer> convs_;
   std::vector<AlignedBuffer> pasts_;
   std::vector<AlignedBuffer> arrays_;
-  AlignedBuffer schedule_;  // [num_blocks * kBlockSize, schedule_width]
+  AlignedBuffer schedule_;  // [StateSpec::all_schedule_rows(), schedule_width]
 };
 
 }  // namespace ttsrt::cpu

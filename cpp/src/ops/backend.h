@@ -40,7 +40,8 @@ struct StateSpec {
   std::int32_t memory_head_dim = 0;
   std::int32_t max_text_len = 0;
   std::int32_t max_context_memory = 0;  // rows of the context memory, "memory" models only
-  // Context rows kept between the context encoder and prefill: float32 [slot][rows][dim].
+  // Context rows kept between the context encoder and prefill, and the state of an integration:
+  // float32 [slot][rows][dim]. Rows of a Program may be narrower.
   std::int32_t max_context_rows = 0;
   std::int32_t dim = 0;
   // Conv histories: float32 [slot][branch][kernel - 1][width] each.
@@ -66,10 +67,30 @@ struct StateSpec {
   // Of a row that each position of a cache block holds beside keys and values: float32
   // [block][kBlockSize][schedule_width].
   std::int32_t schedule_width = 0;
+  // Or each slot keeps such rows, and blocks hold none: float32 [slot][schedule_rows][width].
+  std::int32_t schedule_rows = 0;
   std::int32_t codebooks = 0;   // C*S last codes
   std::int32_t seen_vocab = 0;  // ids of each place that a repetition penalty counts; 0: none do
   // Ids that a slot remembers of those that it drew, for token rules; 0: slots take no such rules.
   std::int32_t max_drawn = 0;
+
+  // Rows of schedules that a backend keeps.
+  std::int64_t all_schedule_rows() const {
+    return schedule_rows > 0 ? std::int64_t{slots} * schedule_rows
+                             : std::int64_t{num_blocks} * step::kBlockSize;
+  }
+  // Of these, the one that the rows of a segment read; for rows that nobody keeps, any.
+  std::int64_t read_schedule_row(const step::Segment& segment) const {
+    if (schedule_rows == 0) return segment.schedule_row;
+    const std::int64_t slot = segment.slot == step::kNoSlot ? 0 : segment.slot;
+    return slot * schedule_rows + segment.schedule_row;
+  }
+  // And the one that a row of a segment at a position becomes.
+  std::int64_t stored_schedule_row(const step::Segment& segment, std::int32_t position) const {
+    if (schedule_rows > 0) return std::int64_t{segment.slot} * schedule_rows + position;
+    const std::int64_t block = segment.blocks[position / step::kBlockSize];
+    return block * step::kBlockSize + position % step::kBlockSize;
+  }
 };
 
 using Ticket = std::uint64_t;  // of a flight

@@ -137,11 +137,16 @@ void check_segment(const step::Segment& segment, const step::RowBatch& batch,
   TTSRT_CHECK(InternalError, !needs.keeps_past || segment.branch == step::Branch::conditional,
               "segment: past rows of an unconditional branch");
   if (needs.uses_cache) check_blocks(segment, spec);
-  const std::int64_t schedule_rows = std::int64_t{spec.num_blocks} * kBlockSize;
+  const std::int64_t schedule_rows =
+      spec.schedule_rows > 0 ? spec.schedule_rows : spec.all_schedule_rows();
   TTSRT_CHECK(
       InternalError,
       !needs.reads_schedule || (segment.schedule_row >= 0 && segment.schedule_row < schedule_rows),
       "segment: schedule row ", segment.schedule_row, " of ", schedule_rows);
+  TTSRT_CHECK(InternalError,
+              !needs.keeps_schedule || segment.position + segment.rows <= spec.schedule_rows,
+              "segment: ", segment.rows, " rows at position ", segment.position,
+              " of a schedule of ", spec.schedule_rows);
   TTSRT_CHECK(
       InternalError,
       needs.array_rows < 0 || std::int64_t{segment.position} + segment.rows <= needs.array_rows,
@@ -168,7 +173,9 @@ void check_segment(const step::Segment& segment, const step::RowBatch& batch,
 // `repeat`: how many rows of a launch read one row of an array.
 void add_need(const Use& use, std::int32_t repeat, const StateSpec& spec, BatchNeeds& needs) {
   const bool is_schedule = use.part == Part::schedule;
-  needs.uses_cache |= use.part == Part::cache || (is_schedule && use.writes());
+  const bool is_kept = is_schedule && use.writes();
+  needs.uses_cache |= use.part == Part::cache || (is_kept && spec.schedule_rows == 0);
+  needs.keeps_schedule |= is_kept && spec.schedule_rows > 0;
   needs.reads_schedule |= is_schedule && use.reads();
   needs.keeps_past |= use.part == Part::past;
   if (use.part != Part::rows) return;

@@ -50,6 +50,7 @@ struct BatchNeeds {
   std::int32_t max_segments = 0;  // 0: as many as rows
   bool uses_cache = false;        // or keeps schedule rows in its blocks
   bool reads_schedule = false;    // a row of it in each segment
+  bool keeps_schedule = false;    // in the slots
   std::int32_t array_rows = -1;   // most rows of a sequence in arrays of the slots; -1: it has none
   bool keeps_rows = false;
   bool keeps_past = false;               // last rows of a sequence, of the conditional branch only

@@ -97,7 +97,7 @@ class Shapes : public RateShapes {
     if (op.scores != kNoBuffer) expect_width(op.scores, spec_.max_text_len, RowSpace::draws);
   }
 
-  void check(const StoreContext& op) const { expect_width(op.x, spec_.dim); }
+  void check(const StoreContext& op) const { expect_kept(op.x); }
   void check(const ClearScores& op) const {
     expect_width(op.scores, spec_.max_text_len, RowSpace::draws);
   }
@@ -127,8 +127,8 @@ class Shapes : public RateShapes {
   }
 
   void check(const ShiftBlock& op) const {
-    expect_width(op.x, spec_.dim);
-    expect_width(op.out, spec_.dim);
+    expect_kept(op.x);
+    expect_width(op.out, width(op.x));
     expect(spec_.max_context_rows >= 2, "blocks: expected 2 kept rows of a slot, got ",
            spec_.max_context_rows);
   }
@@ -164,6 +164,12 @@ class Shapes : public RateShapes {
     expect(places == spec_.codebooks && places <= rules::kMaxBlockRows, "blocks: expected at most ",
            rules::kMaxBlockRows, " places, as many as the slots' ", spec_.codebooks, " codes, got ",
            places);
+  }
+
+  // Rows that are kept may be narrower than those of others.
+  void expect_kept(BufferId buffer) const {
+    expect(width(buffer) <= spec_.dim, "kept rows of width ", width(buffer), ", expected at most ",
+           spec_.dim);
   }
 
   void expect_codes(std::int32_t codebooks, std::int32_t vocab) const {

@@ -81,12 +81,13 @@ void WholeShapes::check(const ResponseNorm& op) const {
 }
 
 void WholeShapes::check(const FlowStep& op) const {
-  expect_width(op.velocity, spec_.dim);
-  array_of(op.base, spec_.dim);
+  const std::int64_t dim = width(op.velocity);
+  expect(dim <= spec_.dim, "flow step: rows of width ", dim, ", expected at most ", spec_.dim);
+  array_of(op.base, dim);
   expect((op.fixed < 0) == (op.mask < 0), "flow step: expected both of rows that stay, ", op.fixed,
          ", and a mask, ", op.mask, ", or neither");
   if (op.mask < 0) return;
-  array_of(op.fixed, spec_.dim);
+  array_of(op.fixed, dim);
   array_of(op.mask, 1);
 }
 

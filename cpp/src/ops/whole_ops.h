@@ -97,12 +97,12 @@ struct ResponseNorm {
 };
 
 // One evaluation of an ordinary differential equation that each item integrates. With the
-// velocities c and u of its branches, v = c + cfg_scale * (c - u), or c where it has one branch.
+// velocities c and u of its branches, v = c + flow_scale * (c - u), or c where it has one branch.
 // The slot's kept rows become y = base + v * step_size of the segment; base becomes y as well where
 // the segment ends a step. In the last evaluation, rows whose `mask` is not 0 become those of
 // `fixed` instead, and their velocity isn't read; without these arrays, no row does.
 struct FlowStep {
-  BufferId velocity = kNoBuffer;  // [rows, StateSpec::dim]
+  BufferId velocity = kNoBuffer;  // [rows, dim], at most StateSpec::dim
   std::int32_t base = 0;          // arrays of the slots: [rows, dim]
   std::int32_t fixed = 0;         // [rows, dim], or -1 with `mask`
   std::int32_t mask = 0;          // [rows, 1], or -1

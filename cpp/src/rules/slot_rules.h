@@ -108,6 +108,7 @@ struct SlotRules {
   std::int32_t context_len = 0;  // rows of the context memory ("memory" models), else 0
   Guidance guidance = Guidance::weighted_sum;
   float cfg_scale = 1.0F;
+  float flow_scale = 0.0F;  // guidance of velocities: c + flow_scale (c - u)
   bool use_local_transformer = false;
   bool keep_scores = false;  // return the alignment scores
   SamplerRules sampler;

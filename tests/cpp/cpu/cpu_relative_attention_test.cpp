@@ -122,6 +122,32 @@ TEST_P(CpuRelativeAttention, ForgetsWhatWasThereBefore) {
   EXPECT_EQ(run(values, 5), before);
 }
 
+TEST_P(CpuRelativeAttention, SlotsKeepTheirOwnSchedules) {
+  constexpr std::int32_t kWidth = 21;
+  ops::StateSpec spec;
+  spec.slots = 3;
+  spec.dim = 4;
+  spec.schedule_width = kWidth;
+  spec.schedule_rows = 5;
+  test::Pair pair(isa(), 2, spec);
+  ops::Program storing;
+  storing.ops.emplace_back(ops::StoreSchedule{test::add_input(storing, kWidth)});
+  TestBatch schedule;
+  for (std::int32_t slot = 0; slot < 3; ++slot)
+    schedule.add_vectors(slot, 5, test::random_vector(5 * kWidth, 5U + std::uint64_t(slot)));
+  test::PairExecutable(pair, storing, test::traced(64)).run(schedule.batch, 0.0F, "schedule");
+  ops::Program program;
+  ops::ActivateRows op;
+  op.x = test::add_input(program, kWidth);
+  op.out = program.add("out", kWidth);
+  op.shift = 0;
+  program.ops.emplace_back(op);
+  TestBatch batch;
+  for (std::int32_t slot = 0; slot < 3; ++slot)
+    batch.add_vectors(slot, 2, test::random_vector(2 * kWidth, 9U)).schedule_row = 4 - slot;
+  test::PairExecutable(pair, program, test::traced(64)).run(batch.batch, 1e-6F, "read");
+}
+
 TEST_P(CpuRelativeAttention, RowsAreJoinedActivatedAndRepeatedAsByTheReference) {
   constexpr std::int32_t kWidth = 75;  // no whole vectors
   ops::StateSpec spec;

@@ -52,7 +52,7 @@ class CpuWholeOps : public test::CpuIsaTest {
   CpuWholeOps() : pair_(isa(), 3, state_of()) {
     for (std::int32_t slot = 0; slot < 4; ++slot) {
       rules::SlotRules rules;
-      rules.cfg_scale = 1.5F + 0.25F * static_cast<float>(slot);
+      rules.flow_scale = 1.5F + 0.25F * static_cast<float>(slot);
       rules.text_len = kTextLen;
       pair_.reset_slot({slot, rules});
     }

@@ -41,7 +41,8 @@ TEST(CheckWholeOps, ArraysAndColumnsMustBeThere) {
   });
   expect_refused(16, "columns 9 to 25", [](Program&, BufferId x) { return AddModulated{x, x, 9}; });
   expect_refused(23, "expected width 24", [](Program&, BufferId x) { return StoreSchedule{x}; });
-  expect_refused(5, "expected width 4", [](Program&, BufferId x) { return FlowStep{x, 0, 1, 2}; });
+  expect_refused(5, "expected at most 4",
+                 [](Program&, BufferId x) { return FlowStep{x, 0, 1, 2}; });
   expect_refused(4, "array of rows 3", [](Program&, BufferId x) { return FlowStep{x, 0, 1, 3}; });
 }
 
@@ -63,6 +64,35 @@ TEST(CheckWholeOps, ConvolutionsFitTheirGroups) {
   });
   expect_refused(8, "can't write over its input",
                  [](Program&, BufferId x) { return StretchText{x, x}; });
+}
+
+TEST(CheckWholeOps, SlotsThatKeepSchedulesNeedNoBlocks) {
+  StateSpec spec = state();
+  spec.num_blocks = 0;
+  spec.schedule_rows = 3;
+  Program storing;
+  const BufferId rows = test::add_input(storing, 24);
+  storing.ops.emplace_back(StoreSchedule{rows});
+  ProgramLimits limits;
+  limits.max_rows = 8;
+  const BatchNeeds stores = needs_of(storing, limits, spec);
+  EXPECT_FALSE(stores.uses_cache);
+  test::TestBatch batch;
+  batch.add_vectors(1, 2, std::vector<float>(48)).position = 1;
+  check_batch(batch.batch, stores, spec);
+  batch.batch.segments[0].position = 2;
+  EXPECT_TRUE(throws_naming<InternalError>("of a schedule of 3",
+                                           [&] { check_batch(batch.batch, stores, spec); }));
+  Program reading;
+  const BufferId x = test::add_input(reading, 16);
+  reading.ops.emplace_back(ModulatedNorm{x, x, 0, 8, 1e-6F});
+  const BatchNeeds reads = needs_of(reading, limits, spec);
+  test::TestBatch other;
+  other.add_vectors(1, 1, std::vector<float>(16)).schedule_row = 2;
+  check_batch(other.batch, reads, spec);
+  other.batch.segments[0].schedule_row = 3;
+  EXPECT_TRUE(throws_naming<InternalError>("schedule row 3 of 3",
+                                           [&] { check_batch(other.batch, reads, spec); }));
 }
 
 TEST(CheckWholeOps, BatchesStayInsideArraysAndSchedules) {

@@ -135,6 +135,31 @@ TEST(ActivateRows, AddsColumnsOfTheScheduleBehindTheActivation) {
   EXPECT_NEAR(got[1], 50.0 - 2.0 / (1.0 + std::exp(2.0)), 1e-5);
 }
 
+TEST(ActivateRows, AddsColumnsOfTheSlotsOwnSchedule) {
+  StateSpec spec = state_of();
+  spec.num_blocks = 0;
+  spec.schedule_rows = 2;
+  const auto backend = make_reference_backend();
+  backend->create_state(spec);
+  Program storing;
+  storing.ops.emplace_back(StoreSchedule{test::add_input(storing, 6)});
+  TestBatch rows;
+  rows.add_vectors(0, 2, {1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2});
+  rows.add_vectors(1, 1, {3, 3, 3, 3, 3, 3}).position = 1;
+  test::run_program(*backend, storing, rows.batch);
+  Program program;
+  const BufferId x = test::add_input(program, 2);
+  ActivateRows op;
+  op.x = x;
+  op.out = x;
+  op.shift = 4;
+  program.ops.emplace_back(op);
+  TestBatch batch;
+  batch.add_vectors(0, 1, {10.0F, 20.0F}).schedule_row = 1;
+  batch.add_vectors(1, 1, {10.0F, 20.0F}).schedule_row = 1;
+  EXPECT_EQ(run(*backend, program, batch, x, 4), (std::vector<float>{12, 22, 13, 23}));
+}
+
 TEST(LoadRows, RepeatsRowsOfAnArray) {
   const auto backend = backend_of();
   Program saving;

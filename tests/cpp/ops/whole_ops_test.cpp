@@ -94,7 +94,7 @@ TEST(WholeOps, IntegrateWithGuidanceAndKeepWhatIsFixed) {
   spec.rows = {{4, 1, false}, {4, 1, false}, {4, 1, false}};
   const auto backend = backend_of(spec);
   rules::SlotRules rules;
-  rules.cfg_scale = 2.0F;
+  rules.flow_scale = 2.0F;
   backend->reset_slot({0, rules});
   const std::vector<float> starts[] = {{1.0F, 2.0F}, {7.0F, 8.0F}, {0.0F, 1.0F}};
   for (std::int32_t array = 0; array < 3; ++array) {

@@ -77,7 +77,7 @@ struct Integrator {
     if (partner != nullptr) args.unconditional = velocity.row(partner->first_row + of.index());
     args.base = base;
     args.state = state;
-    args.strength = site.slots->rules[static_cast<std::size_t>(segment.slot)].cfg_scale;
+    args.strength = site.slots->rules[static_cast<std::size_t>(segment.slot)].flow_scale;
     args.step_size = segment.step_size;
     args.count = velocity.width;
     if (!site.kernels->integrate(args)) site.add_fault(static_cast<std::int32_t>(of.row));
@@ -122,10 +122,11 @@ void add_save_rows(const Site& site, const ops::SaveRows& op, const Rows& x, Sta
 
 void add_store_schedule(const Site& site, const Rows& x, Stages& stages) {
   const auto each = [site, x](const RowOf& of) {
-    const auto row = static_cast<std::int32_t>(of.row);
-    const std::int64_t block = site.launch->table(row)[of.position() / ops::kBlockSize];
-    float* to = site.slots->schedule_row(block * ops::kBlockSize + of.position() % ops::kBlockSize);
-    if (!site.kernels->copy(x.row(of.row), x.width, to)) site.add_fault(row);
+    if (of.is_gone()) return;
+    float* to =
+        site.slots->schedule_row(site.slots->spec().stored_schedule_row(of.segment, of.position()));
+    if (!site.kernels->copy(x.row(of.row), x.width, to))
+      site.add_fault(static_cast<std::int32_t>(of.row));
   };
   add_rows(site, "store schedule", each, stages);
 }

@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(kThreads)
   float v = c;
   if (partner >= 0) {
     const float u = args.velocity[partner * dim + at.d];
-    v = __fmaf_rn(__fsub_rn(c, u), args.slots.rules[slot].cfg_scale, c);
+    v = __fmaf_rn(__fsub_rn(c, u), args.slots.rules[slot].flow_scale, c);
   }
   float* base = array_row(args.base, rows, at.row, 0) + at.d;
   const float y = __fmaf_rn(v, __int_as_float(rows.step_size[at.row]), *base);

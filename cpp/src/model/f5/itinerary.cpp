@@ -269,7 +269,7 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
       kMaxStrength));
   const bool is_guided = strength >= kNoGuidance;
   step::Itinerary itinerary;
-  itinerary.rules.cfg_scale = strength;
+  itinerary.rules.flow_scale = strength;
   itinerary.rules.text_len = static_cast<std::int32_t>(request.text_ids.size());
   std::vector<Stop>& stops = itinerary.stops;  // each stands at the index of its Program
   stops.push_back(noise_stop(request, frames));

@@ -7,6 +7,7 @@
 
 #include "model/f5/flow.h"
 #include "model/f5/schedule.h"
+#include "model/row_programs.h"
 #include "model/vocos/vocoder.h"
 #include "ops/program.h"
 
@@ -39,28 +40,11 @@ ops::Weight text_positions(std::int32_t positions, std::int32_t width, ops::Prog
   return table;
 }
 
-// Rows that are given, or that the slot keeps.
-ops::BufferId embed(ops::Program& program, const char* name, std::int64_t width) {
-  ops::EmbedRows embed;
-  embed.out = program.add(name, width);
-  program.ops.emplace_back(embed);
-  return embed.out;
-}
-
-ops::Program write_noise(const Config& config) {
-  ops::Program program;
-  program.name = "noise";
-  const ops::BufferId state = embed(program, "noise", config.mel_bins);
-  program.ops.emplace_back(ops::StoreContext{state});
-  program.ops.emplace_back(ops::SaveRows{state, kBaseRows, 0});
-  return program;
-}
-
 // A row is the prompt's and, behind it, whether it stays.
 ops::Program write_prompt(const Config& config) {
   ops::Program program;
   program.name = "prompt";
-  const ops::BufferId prompt = embed(program, "prompt", config.mel_bins + 1);
+  const ops::BufferId prompt = embed_rows(program, "prompt", config.mel_bins + 1);
   program.ops.emplace_back(ops::SaveRows{prompt, kPromptRows, 0});
   program.ops.emplace_back(ops::SaveRows{prompt, kMaskRows, config.mel_bins});
   return program;
@@ -69,7 +53,7 @@ ops::Program write_prompt(const Config& config) {
 ops::Program write_schedule(const Config& config, const Weights& weights, bool trace) {
   ops::Program program;
   program.name = "schedule";
-  const ops::BufferId features = embed(program, "time features", kTimeWidth);
+  const ops::BufferId features = embed_rows(program, "time features", kTimeWidth);
   const ops::BufferId hidden = program.add("hidden", config.dim);
   const ops::BufferId time = program.add("time", config.dim);
   const ops::BufferId rows = program.add("modulation", config.schedule_width());
@@ -160,15 +144,6 @@ class TextWriter {
   ops::BufferId sums_ = ops::kNoBuffer;
 };
 
-ops::Program write_spectrogram(const Config& config) {
-  ops::Program program;
-  program.name = "spectrogram";
-  program.ops.reserve(2);
-  const ops::BufferId state = embed(program, "state", config.mel_bins);
-  program.ops.emplace_back(ops::EmitRows{state});
-  return program;
-}
-
 }  // namespace
 
 std::vector<ops::StateSpec::RowArray> arrays_of(const Config& config, std::int32_t max_frames) {
@@ -185,7 +160,7 @@ std::vector<FamilyProgram> write_programs(const Config& config, const Weights& w
   using step::Pace;
   const std::int32_t rows = limits.max_num_tokens;
   std::vector<FamilyProgram> programs;
-  programs.push_back({"noise", Pace::whole, write_noise(config), rows, 0});
+  programs.push_back({"noise", Pace::whole, write_noise(config.mel_bins, kBaseRows), rows, 0});
   programs.push_back({"prompt", Pace::whole, write_prompt(config), rows, 0});
   programs.push_back(
       {"schedule", Pace::chunked, write_schedule(config, weights, trace), kScheduleRows, 0});
@@ -193,8 +168,8 @@ std::vector<FamilyProgram> write_programs(const Config& config, const Weights& w
       {"text", Pace::whole, TextWriter(config, weights).write(limits.max_seq_len, trace), rows, 0});
   programs.push_back({"flow", Pace::whole, write_flow(config, weights, limits.max_seq_len, trace),
                       rows, 0, step::Emits::nothing, kBranches * limits.num_slots()});
-  programs.push_back(
-      {"spectrogram", Pace::whole, write_spectrogram(config), rows, 0, step::Emits::spectrogram});
+  programs.push_back({"spectrogram", Pace::whole, write_spectrogram(config.mel_bins), rows, 0,
+                      step::Emits::spectrogram});
   if (config.vocoder)
     programs.push_back(vocos::write_vocoder(weights, "vocoder.", *config.vocoder, rows, trace));
   return programs;

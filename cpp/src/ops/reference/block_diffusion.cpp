@@ -31,7 +31,7 @@ rules::BlockGuess guess_place(const Slot& slot, std::int32_t place,
 }  // namespace
 
 void run(const ShiftBlock& op, Run& at) {
-  const std::int64_t dim = at.state.spec().dim;
+  const std::int64_t dim = at.width_of(op.x);
   const float* x = at.rows(op.x, dim);
   float* out = at.rows(op.out, dim);
   for (const step::Draw& draw : at.batch.draws) {
@@ -39,7 +39,7 @@ void run(const ShiftBlock& op, Run& at) {
     const std::vector<std::int32_t> branches = at.branch_rows(draw);
     for (std::size_t b = 0; b < branches.size(); ++b) {
       const float* from = x + branches[b] * dim;
-      float* kept = slot.context_rows.data() + static_cast<std::int64_t>(b) * dim;
+      float* kept = slot.context_rows.data() + static_cast<std::int64_t>(b) * at.state.spec().dim;
       float* to = std::copy(kept, kept + dim, out + branches[b] * dim);
       const float* last = from + (draw.rows - 1) * dim;
       std::copy(from, last, to);

@@ -24,10 +24,10 @@ void embed_codes(const EmbedRows& op, const std::int32_t* codes, std::int64_t di
 }
 
 void embed_kept(Slot& slot, const StateSpec& spec, std::int64_t row, std::int64_t dim, float* out) {
-  TTSRT_CHECK(InternalError, dim == spec.dim && row >= 0 && row < spec.max_context_rows,
+  TTSRT_CHECK(InternalError, dim <= spec.dim && row >= 0 && row < spec.max_context_rows,
               "context row ", row, " of ", spec.max_context_rows, ", width ", dim, " of ",
               spec.dim);
-  const float* kept = slot.context_rows.data() + row * dim;
+  const float* kept = slot.context_rows.data() + row * spec.dim;
   std::copy(kept, kept + dim, out);
 }
 
@@ -87,7 +87,8 @@ void run(const EmbedRows& op, Run& at) {
 
 void run(const StoreContext& op, Run& at) {
   const StateSpec& spec = at.state.spec();
-  const float* x = at.rows(op.x, spec.dim);
+  const std::int64_t width = at.width_of(op.x);
+  const float* x = at.rows(op.x, width);
   for (const step::Segment& segment : at.batch.segments) {
     if (segment.slot == step::kNoSlot) continue;
     TTSRT_CHECK(
@@ -95,12 +96,13 @@ void run(const StoreContext& op, Run& at) {
         segment.kept_offset >= 0 && segment.kept_offset + segment.rows <= spec.max_context_rows,
         "context rows ", segment.kept_offset, " to ", segment.kept_offset + segment.rows, " of ",
         spec.max_context_rows);
-    const float* from = x + std::int64_t{segment.first_row} * spec.dim;
     Slot& slot = at.state.slot(segment.slot);
-    std::copy(from, from + std::int64_t{segment.rows} * spec.dim,
-              slot.context_rows.data() + std::int64_t{segment.kept_offset} * spec.dim);
-    for (std::int32_t i = 0; i < segment.rows; ++i)
-      at.check_finite(segment.first_row + i, from + i * spec.dim, spec.dim);
+    for (std::int32_t i = 0; i < segment.rows; ++i) {
+      const float* from = x + std::int64_t{segment.first_row + i} * width;
+      std::copy(from, from + width,
+                slot.context_rows.data() + std::int64_t{segment.kept_offset + i} * spec.dim);
+      at.check_finite(segment.first_row + i, from, width);
+    }
   }
 }
 

@@ -19,6 +19,10 @@ std::int64_t width_of_array(const Run& at, std::int32_t array) {
   return at.state.spec().rows.at(static_cast<std::size_t>(array)).width;
 }
 
+const float* schedule_of(const step::Segment& segment, Run& at) {
+  return at.state.schedule_row(at.state.spec().read_schedule_row(segment));
+}
+
 // Where the unconditional rows of a segment's item begin, or -1 where it has none.
 std::int32_t unconditional_row(const step::RowBatch& batch, std::size_t segment) {
   return step::partner_of(batch.segments, segment) == nullptr
@@ -80,12 +84,12 @@ void run(const StoreSchedule& op, Run& at) {
   const std::int64_t width = at.state.spec().schedule_width;
   const float* x = at.rows(op.x, width);
   for (const step::Segment& segment : at.batch.segments) {
+    if (is_gone(segment)) continue;
     for (std::int32_t i = 0; i < segment.rows; ++i) {
       const std::int32_t position = segment.position + i;
-      const std::int64_t block = segment.blocks[position / kBlockSize];
       const float* from = x + (segment.first_row + i) * width;
       std::copy(from, from + width,
-                at.state.schedule_row(block * kBlockSize + position % kBlockSize));
+                at.state.schedule_row(at.state.spec().stored_schedule_row(segment, position)));
       at.check_finite(segment.first_row + i, from, width);
     }
   }
@@ -96,7 +100,7 @@ void run(const ModulatedNorm& op, Run& at) {
   const float* x = at.rows(op.x, width);
   float* out = at.rows(op.out, width);
   for (const step::Segment& segment : at.batch.segments) {
-    const float* columns = at.state.schedule_row(segment.schedule_row);
+    const float* columns = schedule_of(segment, at);
     for (std::int32_t i = 0; i < segment.rows; ++i) {
       const float* row = x + (segment.first_row + i) * width;
       float* to = out + (segment.first_row + i) * width;
@@ -114,7 +118,7 @@ void run(const AddModulated& op, Run& at) {
   const float* x = at.rows(op.x, width);
   float* out = at.rows(op.out, width);
   for (const step::Segment& segment : at.batch.segments) {
-    const float* gate = at.state.schedule_row(segment.schedule_row) + op.gate;
+    const float* gate = schedule_of(segment, at) + op.gate;
     for (std::int64_t i = segment.first_row; i < segment.first_row + segment.rows; ++i) {
       for (std::int64_t d = 0; d < width; ++d) {
         float& value = out[i * width + d];
@@ -142,8 +146,7 @@ void run(const ActivateRows& op, Run& at) {
   const float* x = at.rows(op.x, width);
   float* out = at.rows(op.out, width);
   for (const step::Segment& segment : at.batch.segments) {
-    const float* shift =
-        op.shift < 0 ? nullptr : at.state.schedule_row(segment.schedule_row) + op.shift;
+    const float* shift = op.shift < 0 ? nullptr : schedule_of(segment, at) + op.shift;
     for (std::int64_t i = segment.first_row; i < segment.first_row + segment.rows; ++i) {
       for (std::int64_t d = 0; d < width; ++d) {
         const double value = op.scale * activated(op.activate, x[i * width + d]);
@@ -184,20 +187,22 @@ void run(const GroupedConv& op, Run& at) {
 }
 
 void run(const FlowStep& op, Run& at) {
-  const std::int64_t dim = at.state.spec().dim;
+  const std::int64_t dim = at.width_of(op.velocity);
   const float* velocity = at.rows(op.velocity, dim);
   for (std::size_t s = 0; s < at.batch.segments.size(); ++s) {
     const step::Segment& segment = at.batch.segments[s];
     if (is_gone(segment) || segment.branch != step::Branch::conditional) continue;
     Slot& slot = at.state.slot(segment.slot);
     const std::int32_t partner = unconditional_row(at.batch, s);
+    if (is_gone(segment)) continue;
     for (std::int32_t i = 0; i < segment.rows; ++i) {
       const std::int32_t position = segment.position + i;
       const auto row = [&](std::int32_t array) {
         return at.state.array_row(slot, array, step::Branch::conditional, position);
       };
       float* base = row(op.base);
-      float* kept = slot.context_rows.data() + (segment.kept_offset + i) * dim;
+      float* kept =
+          slot.context_rows.data() + std::int64_t{segment.kept_offset + i} * at.state.spec().dim;
       if (segment.is_last && op.mask >= 0 && row(op.mask)[0] != 0.0F) {
         std::copy_n(row(op.fixed), dim, kept);
         continue;
@@ -205,7 +210,7 @@ void run(const FlowStep& op, Run& at) {
       for (std::int64_t d = 0; d < dim; ++d) {
         const double c = velocity[(segment.first_row + i) * dim + d];
         const double u = partner < 0 ? c : velocity[(partner + i) * dim + d];
-        const double v = c + (c - u) * slot.rules.cfg_scale;
+        const double v = c + (c - u) * slot.rules.flow_scale;
         kept[d] = static_cast<float>(base[d] + v * segment.step_size);
         if (segment.ends_step) base[d] = kept[d];
       }

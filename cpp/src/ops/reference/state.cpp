@@ -69,7 +69,7 @@ State::State(const StateSpec& spec) : spec_(spec) {
   for (std::int32_t i = 0; i < spec.slots; ++i) slots_.push_back(make_slot(spec));
   const std::int64_t width = std::int64_t{2} * spec.cache_heads * spec.cache_head_dim;
   cache_.assign(count_of(spec.cache_layers, spec.num_blocks, kBlockSize, width), NAN);
-  schedule_.assign(count_of(spec.num_blocks, kBlockSize, spec.schedule_width), NAN);
+  schedule_.assign(count_of(spec.all_schedule_rows(), spec.schedule_width), NAN);
 }
 
 MemoryUse State::memory_use(const StateSpec& spec) {
@@ -84,8 +84,8 @@ MemoryUse State::memory_use(const StateSpec& spec) {
   MemoryUse use;
   const std::int64_t cached =
       std::int64_t{2} * spec.cache_layers * spec.cache_heads * spec.cache_head_dim;
-  use.kv_cache =
-      sizeof(float) * count_of(spec.num_blocks, kBlockSize, cached + spec.schedule_width);
+  use.kv_cache = sizeof(float) * (count_of(spec.num_blocks, kBlockSize, cached) +
+                                  count_of(spec.all_schedule_rows(), spec.schedule_width));
   use.cross_memory =
       slots * sizeof(float) *
       count_of(spec.memory_layers, spec.max_text_len + spec.max_context_memory, memory_width);
@@ -137,6 +137,7 @@ void State::copy_block(const step::BlockCopy& copy) {
         std::int64_t{kBlockSize} * 2 * spec_.cache_heads * spec_.cache_head_dim;
     std::copy(from, from + count, cache_row(layer, copy.to, 0, 0));
   }
+  if (spec_.schedule_rows > 0) return;
   const std::int64_t count = std::int64_t{kBlockSize} * spec_.schedule_width;
   const auto from = schedule_.begin() + copy.from * count;
   std::copy(from, from + count, schedule_.begin() + copy.to * count);
@@ -152,8 +153,8 @@ float* State::array_row(Slot& slot, std::int32_t array, step::Branch branch, std
 }
 
 float* State::schedule_row(std::int64_t row) {
-  TTSRT_CHECK(InternalError, row >= 0 && row < std::int64_t{spec_.num_blocks} * kBlockSize,
-              "schedule row ", row, " of ", std::int64_t{spec_.num_blocks} * kBlockSize);
+  TTSRT_CHECK(InternalError, row >= 0 && row < spec_.all_schedule_rows(), "schedule row ", row,
+              " of ", spec_.all_schedule_rows());
   return schedule_.data() + row * spec_.schedule_width;
 }
 

@@ -70,7 +70,8 @@ class State {
                     std::int32_t part);
   // Returns a row of an array of a slot, or null where the array has no such branch.
   float* array_row(Slot& slot, std::int32_t array, step::Branch branch, std::int64_t row);
-  // Returns a row that stands in the blocks of the cache [schedule_width].
+  // Returns a row of a schedule, which stands in the blocks of the cache or in a slot
+  // [schedule_width].
   float* schedule_row(std::int64_t row);
   // Rounds `row` [heads * head_dim] as storing it in the cache does.
   void keep(const float* row, std::int32_t heads, std::int32_t head_dim, float* kept) const;
@@ -80,7 +81,7 @@ class State {
  private:
   StateSpec spec_;
   std::vector<Slot> slots_;
-  std::vector<float> schedule_;  // [blocks * kBlockSize, schedule_width]
+  std::vector<float> schedule_;  // [StateSpec::all_schedule_rows(), schedule_width]
   std::vector<float> cache_;     // [layers, blocks, kBlockSize, 2, heads * head_dim]
 };
 

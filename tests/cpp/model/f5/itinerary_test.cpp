@@ -57,7 +57,7 @@ TEST_F(F5Itinerary, HasAStopForEachProgram) {
     EXPECT_EQ(itinerary.stops[static_cast<std::size_t>(i)].program, i);
   EXPECT_EQ(itinerary.stops[5].program, kVocoderProgram);
   EXPECT_EQ(itinerary.rules.text_len, 3);
-  EXPECT_FLOAT_EQ(itinerary.rules.cfg_scale, 2.0F);
+  EXPECT_FLOAT_EQ(itinerary.rules.flow_scale, 2.0F);
   const step::Stop& text = itinerary.stops[kTextProgram];
   ASSERT_EQ(text.rows.size(), 2U);
   EXPECT_EQ((*text.rows[0].ids)[1], 9);  // the filler is row 0
