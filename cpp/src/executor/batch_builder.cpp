@@ -123,10 +123,16 @@ class Builder {
       segment.step_size = now.step_size;
       segment.ends_step = now.ends_step;
       segment.is_last = index + 1 == stop.repeats;
+      segment.schedule_row = index;
       if (site_.program(stop).reads_schedule)
         segment.schedule_row = schedule_row(sequence, index, rows_of(item));
     }
-    add_rows(item, sequence, stop, segment);
+    if (stop.windows == nullptr) return add_rows(item, sequence, stop, segment);
+    const auto index = static_cast<std::size_t>(sequence.progress_of(item.stop).planned_repeats);
+    PlanItem window = item;
+    window.first = (*stop.windows)[index].first;
+    segment.position += window.first;
+    add_rows(window, sequence, stop, segment);
   }
 
   // The row of an evaluation, in the blocks that the request has forked from its schedule.

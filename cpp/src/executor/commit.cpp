@@ -174,9 +174,17 @@ class Committer {
     }
     if (program.emits == step::Emits::nothing) return;
     if (program.emits == step::Emits::encoded && !stop.returns_rows) return;
-    if (program.pace == Pace::whole && progress.committed_repeats < stop.repeats) return;
-    const std::int32_t first = row + stop.first_emitted;
-    const std::int32_t count = stop.emitted_rows > 0 ? stop.emitted_rows : item.rows;
+    const bool has_windows = stop.windows != nullptr;
+    if (program.pace == Pace::whole && !has_windows && progress.committed_repeats < stop.repeats)
+      return;
+    std::int32_t first = row + stop.first_emitted;
+    std::int32_t count = stop.emitted_rows > 0 ? stop.emitted_rows : item.rows;
+    if (has_windows) {
+      const auto last = static_cast<std::size_t>(progress.committed_repeats - 1);
+      const step::Window& window = (*stop.windows)[last];
+      first = row + window.first_emitted;
+      count = window.emitted_rows;
+    }
     for (const step::RowsOutput& rows : output_.rows) {
       if (rows.program != item.program) continue;
       if (program.emits == step::Emits::codes) {
@@ -225,7 +233,7 @@ class Committer {
     const bool has_sound = sequence.sound_rows - sequence.sound_rows_sent >= enough;
     // Where sound follows, codes come with it.
     const bool has_codes =
-        sequence.frames - sequence.frames_sent >= enough && !sequence.is_followed();
+        sequence.frames - sequence.frames_sent >= enough && !sequence.makes_sound();
     if (has_sound || has_codes || sequence.has_new_silence)
       sequence.channel->push(next_event(sequence, site_.facts));
   }

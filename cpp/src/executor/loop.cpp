@@ -10,6 +10,7 @@
 #include "executor/batch_builder.h"
 #include "executor/commit.h"
 #include "executor/rounds.h"
+#include "executor/sequel.h"
 #include "executor/timed_wait.h"
 #include "executor/worst_case.h"
 
@@ -352,7 +353,8 @@ void Loop::collect_oldest() {
   last_commit_ = Clock::now();
 }
 
-// Begins the next round of each request whose last round has no launch in flight.
+// Begins the next round of each request whose last round has no launch in flight, and the next part
+// of what follows its codes.
 void Loop::begin_rounds() {
   for (const std::int32_t slot : order_) {
     Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
@@ -365,6 +367,7 @@ void Loop::begin_rounds() {
           mark(sequence, FinishReason::error, *failure);
         if (sequence.end.has_value() || end_if_complete(sequence)) continue;
       }
+      if (begin_part(sequence) && end_if_complete(sequence)) continue;
       if (!can_begin_round(sequence)) continue;
       begin_round(sequence, site_.facts);
       if (sequence.has_new_silence) sequence.channel->push(next_event(sequence, site_.facts));

@@ -15,8 +15,24 @@ constexpr std::int32_t kMaxSilence = 1 << 25;  // samples, in all of a request
 // Frames that wait for others before they become sound: no launch is better for more.
 constexpr std::int32_t kMostWaiting = 32;
 
+// Windows are in order, and each is within the stop's rows.
+void check_windows(const step::Stop& stop, std::int32_t index) {
+  if (stop.windows == nullptr) return;
+  const std::int32_t all = rows_in(stop.rows);
+  bool fits =
+      stop.evaluations == nullptr && stop.windows->size() == static_cast<std::size_t>(stop.repeats);
+  for (const step::Window& window : *stop.windows)
+    fits &= window.first >= 0 && window.rows >= 1 && window.first + window.rows <= all &&
+            window.first_emitted >= 0 && window.emitted_rows >= 0 &&
+            window.first_emitted + window.emitted_rows <= window.rows;
+  TTSRT_CHECK(InternalError, fits, "itinerary: stop ", index, ": windows of ", all,
+              " rows are malformed");
+}
+
+}  // namespace
+
 // A family that writes an itinerary the executor can't walk is broken: said once, here.
-void check_itinerary(const step::Itinerary& itinerary) {
+void check_stops(const step::Itinerary& itinerary) {
   const auto count = static_cast<std::int32_t>(itinerary.stops.size());
   TTSRT_CHECK(InternalError, count >= 1 && count <= step::kMaxStops, "itinerary: expected 1 to ",
               step::kMaxStops, " stops, got ", count);
@@ -45,8 +61,11 @@ void check_itinerary(const step::Itinerary& itinerary) {
     TTSRT_CHECK(InternalError,
                 stop.forked_rows >= 0 && stop.forked_rows <= (stop.shared ? stop.shared->rows : 0),
                 "itinerary: stop ", i, " forks ", stop.forked_rows, " rows, more than it shares");
+    check_windows(stop, i);
   }
 }
+
+namespace {
 
 // A round leaves shared prefixes and what follows the steps alone: they are the request's.
 void check_beginning(const step::Beginning& beginning, const step::Itinerary& itinerary) {
@@ -146,7 +165,7 @@ PreparedRequest prepare(Request&& request, const model::Itineraries& itineraries
   prepared.priority = request.priority;
   prepared.deadline = request.deadline;
   prepared.itinerary = itineraries.itinerary(std::move(request), voices);
-  check_itinerary(prepared.itinerary);
+  check_stops(prepared.itinerary);
   check_rounds(prepared.itinerary);
   check_silences(prepared.itinerary);
   for (step::Stop& stop : prepared.itinerary.stops) {

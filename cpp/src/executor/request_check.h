@@ -35,6 +35,9 @@ void check_places(const Request& request, const std::string& device);
 // Throws ConfigError for options that this device can't serve, naming them.
 void check_tokens(const step::Itinerary& itinerary, const model::NetworkInfo& network);
 
+// Throws InternalError for stops that can't be walked.
+void check_stops(const step::Itinerary& itinerary);
+
 // Throws ConfigError naming the field.
 PreparedRequest prepare(Request&& request, const model::Itineraries& itineraries,
                         const model::VoiceFinder& voices);

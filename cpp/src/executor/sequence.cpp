@@ -31,8 +31,10 @@ Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, b
       progress(request.itinerary.stops.size()),
       prefixes(request.itinerary.stops.size(), nullptr),
       stepwise(index_of_stepwise(request.itinerary.stops, site)),
+      first_sequel(request.itinerary.stops.size()),
       blocks(pending.blocks),
       frame_rate(site.facts.frame_rate),
+      sample_rate(site.facts.sample_rate),
       submitted(pending.submitted) {
   if (stepwise < 0) return;
   const auto width = static_cast<std::size_t>(site.facts.stack_codes());
@@ -105,6 +107,10 @@ void Sequence::draft(bool may_speculate) {
 
 std::int32_t Sequence::rows_of(std::int32_t index) const {
   const step::Stop& of = stop(index);
+  if (of.windows != nullptr) {
+    const std::int32_t next = std::min(progress_of(index).planned_repeats, of.repeats - 1);
+    return (*of.windows)[static_cast<std::size_t>(next)].rows;
+  }
   std::int32_t rows = rows_in(of.rows);
   if (of.replays >= 0) rows += round_steps();
   if (of.reads >= 0) rows += read_rows(of);
@@ -127,9 +133,12 @@ double Sequence::silent_frames() const {
 }
 
 double Sequence::lead_of(std::int32_t index) const {
-  const std::int32_t rows = progress_of(index).planned_rows;
+  const bool has_windows = stop(index).windows != nullptr;
+  const std::int32_t rows = has_windows ? sound_rows : progress_of(index).planned_rows;
   if (rows == 0) return StopView::kUnheard;
-  const double seconds = (rows + silent_frames()) / frame_rate;
+  const double seconds = has_windows
+                             ? static_cast<double>(samples.size()) / std::max(sample_rate, 1)
+                             : (rows + silent_frames()) / frame_rate;
   if (first_audio == Clock::time_point{}) return seconds;
   const std::chrono::duration<double> played = Clock::now() - first_audio;
   return seconds - played.count();
@@ -202,6 +211,7 @@ bool Sequence::is_committed(std::int32_t index) const {
 }
 
 bool Sequence::is_all_committed() const {
+  if (has_sequel()) return false;
   for (std::size_t i = 0; i < progress.size(); ++i) {
     if (!is_committed(static_cast<std::int32_t>(i))) return false;
   }

@@ -96,6 +96,11 @@ struct Sequence {
   std::vector<std::int32_t> chunk_frames;  // of the same
   std::size_t chunks_sent = 0;             // of those, in events
 
+  // What follows the codes (executor/sequel.h).
+  std::size_t first_sequel = 0;  // stops in front of it
+  std::int32_t part = 0;         // the next one that begins
+  bool is_sequel_over = false;
+
   // Cache blocks: those it may come to hold, and those of each branch.
   std::int32_t blocks = 0;
   std::array<BlockTable, 2> tables;
@@ -113,6 +118,7 @@ struct Sequence {
   std::vector<float> samples;
   std::size_t samples_sent = 0;
   double frame_rate = 1.0;         // of the frames that become samples
+  std::int32_t sample_rate = 0;    // of samples
   std::int32_t frame_samples = 0;  // of a frame, in models whose codes become sound
   std::vector<Silence> silences;   // those whose place is known, in order
   std::size_t next_silence = 0;    // of them, the first that is not in `samples`
@@ -196,6 +202,10 @@ struct Sequence {
   std::int32_t text_begin() const;
   // Whether its codes become sound while it goes on.
   bool is_followed() const;
+  // Whether they become sound at all.
+  bool makes_sound() const { return is_followed() || request.itinerary.sequel != nullptr; }
+  // Whether stops that are not written yet may follow.
+  bool has_sequel() const { return request.itinerary.sequel != nullptr && !is_sequel_over; }
   // Frames that an event, the next one, has at least.
   std::int32_t event_frames() const;
 

@@ -16,6 +16,7 @@ std::size_t bytes_of(const std::string& name, const model::Voice& voice) {
     if (part.vectors) bytes += part.vectors->size() * sizeof(float);
     if (part.ids) bytes += part.ids->size() * sizeof(std::int32_t);
   }
+  if (voice.sound != nullptr) bytes += bytes_of("", *voice.sound);
   return bytes;
 }
 

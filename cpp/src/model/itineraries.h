@@ -15,6 +15,8 @@ namespace ttsrt::model {
 // A voice as rows that a request takes: what stands for its context, or the start of its prompt.
 struct Voice {
   std::vector<step::RowSource> parts;  // in order; their meaning is the family's
+  // What makes sound of the codes takes, or null: it takes nothing, or the voice has none.
+  std::shared_ptr<const Voice> sound = nullptr;
 
   std::int32_t rows() const {
     std::int32_t count = 0;

@@ -53,7 +53,8 @@ struct Segment {
   std::int32_t num_blocks = 0;
   bool apply_prior = false;  // cross-attention multiplies the slot's current prior row in
   // Of an item that runs again and again (step/itinerary.h: Evaluation):
-  std::int32_t schedule_row = 0;  // block * kBlockSize + place in it
+  // block * kBlockSize + place in it; or the evaluation, where slots keep schedules.
+  std::int32_t schedule_row = 0;
   float step_size = 0.0F;
   bool ends_step = true;
   bool is_last = false;

@@ -5,7 +5,8 @@
 //   an encoder-decoder   encode -> prefill of both branches, one shared by length -> decode*
 //   a prefix decoder     prefill of both branches over a shared voice -> decode*
 //   block diffusion      the same -> the start row of both branches -> blocks*
-//   flow matching        encode -> flow x k -> vocoder
+//   flow matching        encode -> flow x k -> vocoder, window by window
+//   codes to sound       decode* -> what follows the codes, once they are known (Sequel)
 //   a codec              frames*, following decode while it goes on
 //   a long text          the stops of its first chunk, then again for each: project -> prefill ->
 //                        decode*, while the chunk behind it is encoded (Rounds); silence between
@@ -88,6 +89,14 @@ struct Evaluation {
   bool ends_step = true;  // the state is the base of the next step
 };
 
+// Rows of an item that run by themselves, those around them included that the kept ones see.
+struct Window {
+  std::int32_t first = 0;  // of the stop's rows
+  std::int32_t rows = 0;
+  std::int32_t first_emitted = 0;  // of these
+  std::int32_t emitted_rows = 0;
+};
+
 // Rows of one Program. They stand in the branch's cache from `position` on.
 struct Stop {
   std::int32_t program = 0;
@@ -105,6 +114,8 @@ struct Stop {
   // Whole: evaluations, one per launch. Stepwise: steps at most; the rules may end it before.
   std::int32_t repeats = 1;
   std::shared_ptr<const std::vector<Evaluation>> evaluations;  // [repeats], or null
+  // Whole, instead: windows of its rows, one per launch, each of which emits [repeats]; or null.
+  std::shared_ptr<const std::vector<Window>> windows;
   // With evaluations: behind the last one, the first so many positions become known values.
   std::int32_t settled_rows = 0;
   // Of the rows that the item emits, these become its result; 0: all of them.
@@ -135,7 +146,7 @@ struct Stop {
   bool keeps_rows = true;
 };
 
-constexpr std::int32_t kMaxStops = 10;
+constexpr std::int32_t kMaxStops = 18;
 
 // What a round brings that begins as a request does, with nothing of the rounds before it but the
 // number of their steps: another voice, or a model that carries no state.
@@ -182,6 +193,29 @@ struct Rounds {
   bool is_empty() const { return all.empty(); }
 };
 
+// Codes that the steps of a request have made so far, and of the rounds that are over, how many of
+// them each made. A request without rounds is one.
+struct CodesSoFar {
+  const std::int32_t* ids = nullptr;  // [count]
+  std::int32_t count = 0;
+  const std::int32_t* round_codes = nullptr;  // [rounds]
+  std::int32_t rounds = 0;
+  bool are_all = false;
+};
+
+// What follows the codes of a request, as stops that can't be written before codes are known. They
+// come in parts, one after the other: those of a part take the place of those of the part before,
+// all of which have run. A family writes it; the loop that runs the request asks it, between two
+// launches.
+class Sequel {
+ public:
+  virtual ~Sequel() = default;
+  // The stops of a part, the first of them at index `first_stop` of the itinerary; nothing where
+  // that part needs more codes. None: there is no such part, and nothing follows any more.
+  virtual std::optional<std::vector<Stop>> stops(std::int32_t part, std::int32_t first_stop,
+                                                 const CodesSoFar& codes) const = 0;
+};
+
 struct Itinerary {
   std::vector<Stop> stops;                   // at most kMaxStops, at most one of them stepwise
   rules::SlotRules rules;                    // of the first round
@@ -194,6 +228,8 @@ struct Itinerary {
   // Of models whose steps each draw one id of a text: the ids before the first of them, in which
   // drafts are looked up. Null: its steps have no drafts.
   std::shared_ptr<const std::vector<std::int32_t>> draft_ids;
+  // What comes behind these stops, or null.
+  std::shared_ptr<const Sequel> sequel;
   // [steps, C*S] codes that replace the drawn ones; null: none.
   std::shared_ptr<const std::vector<std::int32_t>> forced_codes;
 

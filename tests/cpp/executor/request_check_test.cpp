@@ -106,7 +106,7 @@ PreparedRequest prepare_stops(std::vector<step::Stop> stops) {
 
 TEST(Prepare, WalkableItinerariesPass) {
   EXPECT_EQ(prepare_stops(test::sound_request(5, 1).itinerary.stops).itinerary.stops.size(), 3U);
-  EXPECT_EQ(prepare_stops(std::vector<step::Stop>(step::kMaxStops)).itinerary.stops.size(), 10U);
+  EXPECT_EQ(prepare_stops(std::vector<step::Stop>(step::kMaxStops)).itinerary.stops.size(), 18U);
 }
 
 // A family that writes what nobody could run is told so at once, not by a request that never ends.
@@ -116,8 +116,8 @@ TEST(Prepare, AMalformedItineraryIsTheFamilysFault) {
     void (*change)(std::vector<step::Stop>&);
   };
   const Case cases[] = {
-      {"1 to 10 stops, got 0", [](auto& of) { of.clear(); }},
-      {"1 to 10 stops, got 11", [](auto& of) { of.resize(11); }},
+      {"1 to 18 stops, got 0", [](auto& of) { of.clear(); }},
+      {"1 to 18 stops, got 19", [](auto& of) { of.resize(19); }},
       {"stop 1 follows stop 3, expected", [](auto& of) { of[1].follows = {3}; }},
       {"stop 1 follows stop -1, expected", [](auto& of) { of[1].follows = {-1}; }},
       {"stop 2 follows stop 2, expected", [](auto& of) { of[2].follows = {0, 2}; }},
