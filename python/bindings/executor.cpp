@@ -56,9 +56,21 @@ void add_voice(Executor& self, const py::object& name, const py::object& values)
   (self.*add)(text, std::move(matrix));
 }
 
+SoundPrompt sound_from(const py::object& given) {
+  if (!py::isinstance<py::tuple>(given) || py::len(given) != 3)
+    throw ConfigError("sound: expected an embedding, codes and a spectrogram, got " + shown(given));
+  const auto parts = py::reinterpret_borrow<py::tuple>(given);
+  SoundPrompt sound;
+  sound.embedding = vector_from<float>(array_from<float>(parts[0], 1, "sound.embedding"));
+  sound.codes = vector_from<std::int32_t>(array_from<std::int32_t>(parts[1], 1, "sound.codes"));
+  if (!parts[2].is_none())
+    sound.spectrogram = matrix_from<float>(array_from<float>(parts[2], 2, "sound.spectrogram"));
+  return sound;
+}
+
 void add_voice_speaker(Executor& self, const py::object& name, const py::object& embedding,
                        const py::object& prompt_codes, const py::object& emotion,
-                       const py::object& prompt_spectrogram) {
+                       const py::object& prompt_spectrogram, const py::object& sound) {
   const std::string text = value_from<std::string>(name, "name");
   Speaker speaker;
   speaker.embedding = vector_from<float>(array_from<float>(embedding, 1, "embedding"));
@@ -68,6 +80,7 @@ void add_voice_speaker(Executor& self, const py::object& name, const py::object&
   if (!prompt_spectrogram.is_none())
     speaker.prompt_spectrogram =
         matrix_from<float>(array_from<float>(prompt_spectrogram, 2, "prompt_spectrogram"));
+  if (!sound.is_none()) speaker.sound = sound_from(sound);
   const WithoutGil release_for_lock;
   self.add_voice_speaker(text, std::move(speaker));
 }
@@ -149,9 +162,11 @@ void register_executors(py::module_& module) {
            py::arg("codes"), "Names a voice: codec codes [frames, codebooks].")
       .def("add_voice_speaker", &add_voice_speaker, py::arg("name"), py::arg("embedding"),
            py::arg("prompt_codes"), py::arg("emotion"), py::arg("prompt_spectrogram") = py::none(),
+           py::arg("sound") = py::none(),
            "Names a voice that is made of a speaker embedding [speaker_dim], speech tokens "
            "[tokens] and, for models that make sound of tokens, their spectrogram "
-           "[frames, mel_bins].")
+           "[frames, mel_bins]. `sound` has these three for what makes sound of the codes that the "
+           "model draws: (embedding, codes, spectrogram or None).")
       .def("voice_embeddings", &voice_embeddings, py::arg("voice"),
            "The rows of a voice as the decoder takes them [rows, dim].")
       .def("remove_voice", &remove_voice, py::arg("name"),

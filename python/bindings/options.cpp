@@ -135,6 +135,10 @@ void register_flow(py::module_& module) {
   def_field(bound, "max_duration", &Flow::max_duration, "The most frames.");
   def_field(bound, "lens", &Flow::lens, "Frames of the prompt.");
   def_field(bound, "no_ref_audio", &Flow::no_ref_audio, "The prompt is not heard.");
+  def_field(bound, "mode", &Flow::mode, "Sound of speech tokens: \"whole\" or \"chunks\".");
+  def_field(bound, "hops", &Flow::hops, "With \"chunks\": tokens of each chunk.");
+  def_field(bound, "history", &Flow::history,
+            "With \"chunks\": tokens in front of a chunk that are integrated with it.");
 }
 
 void register_speculation(py::module_& module) {

@@ -17,6 +17,7 @@ from ttsrt_rt.options import (
     DType,
     EosMethod,
     FlowMethod,
+    FlowMode,
     MaskGitSampling,
     NgramMatch,
     Preempt,
@@ -500,6 +501,12 @@ class Flow:
     """Frames of the prompt."""
     no_ref_audio: bool
     """The prompt is not heard."""
+    mode: FlowMode | None
+    """Sound of speech tokens: "whole" or "chunks"."""
+    hops: list[int]
+    """With "chunks": tokens of each chunk."""
+    history: int | None
+    """With "chunks": tokens in front of a chunk that are integrated with it."""
 
     def __init__(self) -> None:
         """Nothing given: as the checkpoint says."""
@@ -1878,9 +1885,13 @@ class Executor:
         prompt_codes: NDArray[np.int32],
         emotion: float | None,
         prompt_spectrogram: NDArray[np.float32] | None = None,
+        sound: tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32] | None]
+        | None = None,
     ) -> None:
         """Names a voice that is made of a speaker embedding [speaker_dim], speech tokens [tokens]
-        and, for models that make sound of tokens, their spectrogram [frames, mel_bins]."""
+        and, for models that make sound of tokens, their spectrogram [frames, mel_bins]. `sound`
+        has these three for what makes sound of the codes that the model draws: (embedding, codes,
+        spectrogram or None)."""
 
     def voice_embeddings(self, voice: int | str) -> NDArray[np.float32]:
         """The rows of a voice as the decoder takes them [rows, dim]."""

@@ -121,6 +121,16 @@ struct Flow {
   std::optional<std::int32_t> lens;  ///< frames of the prompt; absent: all that are given
   /// The prompt is not heard: its frames take part as silence, and come back as zeros.
   bool no_ref_audio = false;
+  /// Sound of speech tokens (S3Gen): "whole", as the original: one integration over all tokens; or
+  /// "chunks": one for each chunk of tokens, over those up to three behind it, which keeps the
+  /// frames of the chunk. Chunks become sound while tokens are drawn, and their sound is not that
+  /// of "whole". Absent: "whole".
+  std::optional<std::string> mode;
+  /// With "chunks": tokens of each chunk, the last number of all that follow. Empty: 25, 50, 100.
+  std::vector<std::int32_t> hops;
+  /// With "chunks": tokens in front of a chunk, behind the prompt, that are integrated with it.
+  /// Absent: all. A number bounds what a chunk of a long text costs.
+  std::optional<std::int32_t> history;
 };
 
 /// Speculative decoding of language models: the ids that may follow are guessed, and one decoder

@@ -64,6 +64,13 @@ struct InputRows : Matrix<float> {
   std::shared_ptr<const float> gpu_data;  ///< [rows, cols] there, instead of `values`; or null
 };
 
+/// What sound of speech tokens goes on from: the reference of a voice.
+struct SoundPrompt {
+  std::vector<float> embedding;     ///< of the speaker encoder [speaker_dim]
+  std::vector<std::int32_t> codes;  ///< speech tokens of the reference; may be empty
+  Matrix<float> spectrogram;        ///< as Speaker::prompt_spectrogram
+};
+
 /// What a voice is made of in models that are conditioned on a speaker embedding (Chatterbox T3 and
 /// S3Gen).
 struct Speaker {
@@ -74,6 +81,9 @@ struct Speaker {
   /// S3Gen: the log-mel spectrogram of these tokens: two frames for each, or one more in all
   /// [frames, mel_bins].
   Matrix<float> prompt_spectrogram;
+  /// T3 in an engine that makes sound of its tokens: what that takes. Absent: the voice has codes
+  /// only.
+  std::optional<SoundPrompt> sound;
 };
 
 /// One utterance to generate. An absent option takes the checkpoint's default.

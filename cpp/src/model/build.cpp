@@ -43,6 +43,7 @@ using model::Checkpoint;
 
 constexpr const char* kVoices = "voices";   // a folder of voice files
 constexpr const char* kPlans = "tensorrt";  // a folder of plans of TensorRT
+constexpr const char* kSound = "sound";     // a checkpoint of what makes sound of the model's codes
 constexpr std::size_t kMaxVoices = 1000;
 constexpr std::size_t kMaxVoiceBytes = std::size_t{16} << 20;
 constexpr std::size_t kBetweenStops = std::size_t{1} << 18;  // values, or bytes that are hashed
@@ -289,6 +290,14 @@ void write_engine(const Checkpoint& checkpoint, const fs::path& folder, const mo
   model::check_programs(*written.family, written.weights, written.limits, checkpoint.where);
 }
 
+// The checkpoint of what makes sound of the codes: the one that was asked for, or the one that came
+// with the model; empty: there is none.
+std::string codec_of(const std::string& checkpoint, const BuildOptions& options) {
+  if (!options.codec_dir.empty()) return options.codec_dir;
+  const std::string beside = checkpoint + "/" + kSound;
+  return fs::exists(beside + "/config.json") ? beside : std::string();
+}
+
 // Voice files that come with a checkpoint go with its engines, as they are.
 void copy_voices(const std::string& checkpoint, const std::string& folder) {
   const std::string from = checkpoint + "/" + kVoices;
@@ -340,7 +349,8 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
   model::check_is_checkpoint(checkpoint_dir);
   if (!options.codec_dir.empty()) model::check_is_checkpoint(options.codec_dir);
   Checkpoint checkpoint(checkpoint_dir);
-  if (!options.codec_dir.empty()) checkpoint.add_codec(options.codec_dir);
+  const std::string codec = codec_of(checkpoint_dir, options);
+  if (!codec.empty()) checkpoint.add_codec(codec);
   const model::Limits limits =
       model::resolve_limits(options, checkpoint.family->limit_bounds(checkpoint.manifest));
   model::itineraries_of(*checkpoint.family, limits, nullptr, checkpoint.where);

@@ -2,11 +2,18 @@
 
 #include "core/check.h"
 #include "model/engine_data.h"
-#include "model/nanocodec/decoder.h"
 #include "model/pack.h"
 #include "model/registry.h"
 
 namespace ttsrt::model {
+namespace {
+
+// Parts of a component that a model which only speaks doesn't use: the encoder of a codec, and what
+// makes voices of recordings.
+constexpr const char* kUnused[] = {"encoder", "speech_tokenizer", "speaker_encoder",
+                                   "voice_encoder"};
+
+}  // namespace
 
 Checkpoint::Checkpoint(const std::string& folder)
     : Checkpoint(folder, InputFile(folder + "/config.json")) {}
@@ -33,15 +40,19 @@ Checkpoint::Checkpoint(const std::string& folder, const InputFile& config)
 
 void Checkpoint::add_codec(const std::string& folder) {
   const std::string name = json.at("family").get<std::string>();
-  TTSRT_CHECK(ConfigError, family->takes_codec(), "codec_dir: expected none, as a model of family ",
-              name, " makes no codes of such a codec");
+  const Family::Component wanted = family->component();
+  TTSRT_CHECK(ConfigError, wanted.family != nullptr,
+              "codec_dir: expected none, as a model of family ", name,
+              " makes no codes of such a codec");
   codec = std::make_unique<const Checkpoint>(folder);
   const std::string kind = codec->json.at("family").get<std::string>();
-  TTSRT_CHECK(ConfigError, kind == "nanocodec", "codec_dir: ", codec->where,
-              ".family: expected \"nanocodec\", got \"", kind, "\"");
-  Json& model = json.at("model");
-  model["codec_model"] = codec->json.at("model");
-  model["codec_model"].erase("encoder");  // a model that only speaks doesn't use it
+  TTSRT_CHECK(ConfigError, kind == wanted.family, "codec_dir: ", codec->where,
+              ".family: expected \"", wanted.family, "\", got \"", kind, "\"");
+  Json& part = json.at("model")[wanted.model];
+  part = codec->json.at("model");
+  for (const char* unused : kUnused) part.erase(unused);
+  if (!codec->json.at("defaults").empty())
+    json.at("defaults")[wanted.model] = codec->json.at("defaults");
   if (codec->json.contains("codec")) json["codec"] = codec->json.at("codec");
   try {
     family = read_family(JsonReader(json, where));
@@ -53,8 +64,9 @@ void Checkpoint::add_codec(const std::string& folder) {
 }
 
 Checkpoint::Place Checkpoint::place_of(const std::string& name) const {
-  const std::string prefix = nanocodec::kPrefix;
-  if (codec == nullptr || name.rfind(prefix, 0) != 0) return {weights, name};
+  if (codec == nullptr) return {weights, name};
+  const std::string prefix = family->component().prefix;
+  if (name.rfind(prefix, 0) != 0) return {weights, name};
   return {codec->weights, name.substr(prefix.size())};
 }
 

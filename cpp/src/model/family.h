@@ -75,8 +75,13 @@ class Family {
   // Of a model whose steps draw one id of a text each, so that one launch may check drafts of
   // several.
   virtual std::optional<TextFacts> text_facts() const { return std::nullopt; }
-  // Whether its "model" block may hold a "codec_model", whose decoder then belongs to it.
-  virtual bool takes_codec() const { return false; }
+  // A model of another family that may become a part of it, which makes sound of its codes.
+  struct Component {
+    const char* family = nullptr;  // null: there is none
+    const char* model = nullptr;   // member of "model" that describes it
+    const char* prefix = nullptr;  // of its tensors
+  };
+  virtual Component component() const { return {}; }
 };
 
 // The facts that every family has: its name, its frames per second, and the limits.

@@ -13,12 +13,25 @@ namespace ttsrt::model {
 namespace {
 
 // Whether some op writes keys and values, or rows of a schedule, to the blocks of the cache.
-bool uses_cache(const ops::Program& program) {
-  return std::any_of(program.ops.begin(), program.ops.end(), [](const ops::Op& op) {
+bool uses_cache(const ops::Program& program, bool has_schedules) {
+  return std::any_of(program.ops.begin(), program.ops.end(), [&](const ops::Op& op) {
     const auto* attention = std::get_if<ops::SelfAttention>(&op);
     const bool is_cached = attention != nullptr && attention->cache_layer >= 0;
-    return is_cached || std::holds_alternative<ops::StoreSchedule>(op);
+    return is_cached || (has_schedules && std::holds_alternative<ops::StoreSchedule>(op));
   });
+}
+
+// Throws ConfigError for a GPU where the family, or slots that keep schedules, have no kernels.
+void check_device(const Family& family, const NetworkOptions& options, const std::string& device) {
+  if (device.rfind("cuda", 0) != 0 && device.rfind("tensorrt", 0) != 0) return;
+  const std::string name = family.facts(options.limits).family;
+  TTSRT_CHECK(ConfigError, runs_on_gpus(name), "device: expected \"cpu\", as models of family ",
+              name, " have no kernels for GPUs so far, got \"", device, "\"");
+  const bool has_sound = family.state(options.limits, options.state).schedule_rows > 0;
+  TTSRT_CHECK(ConfigError, !has_sound,
+              "device: expected \"cpu\", as what makes sound of the codes has no kernels for GPUs "
+              "so far, got \"",
+              device, "\"; an engine without it runs there");
 }
 
 bool reads_schedule(const ops::Program& program) {
@@ -37,12 +50,7 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
     : profile_(options.profile), trace_(options.trace), backend_(std::move(backend)) {
   const Limits& limits = options.limits;
   const Family& family = *engine.family;
-  const std::string& device = backend_->info().device;
-  const std::string name = family.facts(limits).family;
-  const bool is_gpu = device.rfind("cuda", 0) == 0 || device.rfind("tensorrt", 0) == 0;
-  TTSRT_CHECK(ConfigError, runs_on_gpus(name) || !is_gpu,
-              "device: expected \"cpu\", as models of family ", name,
-              " have no kernels for GPUs so far, got \"", device, "\"");
+  check_device(family, options, backend_->info().device);
   const std::vector<FamilyProgram> programs = family.programs(engine.weights, limits, trace_);
   std::vector<ops::SizedProgram> sized;
   for (const FamilyProgram& of : programs) {
@@ -56,7 +64,9 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
     check_fits(backend_->info().device, backend_->memory_use(state, sized), *free);
   backend_->create_state(state);
   weights_ = engine.weights.use();
-  for (std::size_t p = 0; p < programs.size(); ++p) compile(programs[p], sized[p].limits);
+  const bool has_schedules = state.schedule_rows == 0;  // the blocks of the cache have
+  for (std::size_t p = 0; p < programs.size(); ++p)
+    compile(programs[p], sized[p].limits, has_schedules);
   for (const auto& executable : executables_) executable->prepare();
   info_.weight_bytes = backend_->weight_bytes();
   if (info_.weight_bytes > 0) weights_.reset();
@@ -90,14 +100,15 @@ NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Back
   for (std::size_t p = 0; p < programs.size(); ++p) reserve_rows(programs[p], p);
 }
 
-void NativeNetwork::compile(const FamilyProgram& of, const ops::ProgramLimits& limits) {
+void NativeNetwork::compile(const FamilyProgram& of, const ops::ProgramLimits& limits,
+                            bool has_schedules) {
   executables_.push_back(backend_->compile(of.program, limits));
   info_.programs.push_back({.name = of.name,
                             .pace = of.pace,
                             .num_parts = of.program.num_parts(),
                             .max_rows = of.max_rows,
-                            .uses_cache = uses_cache(of.program),
-                            .reads_schedule = reads_schedule(of.program),
+                            .uses_cache = uses_cache(of.program, has_schedules),
+                            .reads_schedule = has_schedules && reads_schedule(of.program),
                             .emits = of.emits});
 }
 

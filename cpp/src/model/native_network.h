@@ -33,7 +33,7 @@ class NativeNetwork final : public Network {
   std::vector<StageTimes> stage_times() const override;
 
  private:
-  void compile(const FamilyProgram& program, const ops::ProgramLimits& limits);
+  void compile(const FamilyProgram& program, const ops::ProgramLimits& limits, bool has_schedules);
   void queue(const step::StepBatch& batch);
   void reserve_rows(const FamilyProgram& of, std::size_t index);
 

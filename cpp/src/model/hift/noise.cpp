@@ -21,18 +21,19 @@ std::vector<float> phases_of(std::int32_t harmonics, std::uint64_t seed) {
 
 }  // namespace
 
-std::vector<float> noise_rows(const Config& config, std::uint64_t seed, std::int32_t frames) {
+std::vector<float> noise_rows(const Config& config, std::uint64_t seed, std::int32_t first,
+                              std::int32_t rows) {
   const std::vector<float> noise =
-      normal_rows(rules::DrawKind::source_noise, seed, 0, frames, config.samples());
+      normal_rows(rules::DrawKind::source_noise, seed, first, rows, config.samples());
   const std::vector<float> phases = phases_of(config.harmonics, seed);
   const auto width = static_cast<std::size_t>(config.noise_width());
   const auto samples = static_cast<std::size_t>(config.samples());
-  std::vector<float> rows(static_cast<std::size_t>(frames) * width);
-  for (std::size_t row = 0; row < static_cast<std::size_t>(frames); ++row) {
-    std::copy_n(noise.data() + row * samples, samples, rows.data() + row * width);
-    std::copy(phases.begin(), phases.end(), rows.data() + row * width + samples);
+  std::vector<float> made(static_cast<std::size_t>(rows) * width);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row) {
+    std::copy_n(noise.data() + row * samples, samples, made.data() + row * width);
+    std::copy(phases.begin(), phases.end(), made.data() + row * width + samples);
   }
-  return rows;
+  return made;
 }
 
 }  // namespace ttsrt::model::hift

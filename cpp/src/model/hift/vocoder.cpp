@@ -1,5 +1,6 @@
 #include "model/hift/vocoder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "model/constant_weight.h"
 #include "model/fourier.h"
 #include "model/hift/names.h"
+#include "model/row_programs.h"
 #include "model/transposed.h"
 #include "ops/program.h"
 
@@ -23,6 +25,13 @@ constexpr std::int32_t kFade = 480;  // silent samples of an utterance, and samp
 // Arrays of the slots, behind the first.
 constexpr std::int32_t kNoiseRows = 0;
 constexpr std::int32_t kCycleRows = 1;
+constexpr std::int32_t kMelRows = 2;
+
+// Rows that a window keeps: few in the first, so that they are heard early, and from then on as
+// many that their halo costs little. What is left behind is no window of its own if it is shorter
+// than the first.
+constexpr std::int32_t kFirstWindow = 64;
+constexpr std::int32_t kUsualWindow = 256;
 
 ops::Weight panel(std::int64_t rows, std::int64_t cols) {
   ops::Weight weight;
@@ -65,9 +74,7 @@ class VocoderWriter {
 
   ops::Program write(std::int32_t first_array) {
     const Place mel = add("mel", config_.mel_bins, {});
-    ops::EmbedRows embed;
-    embed.out = mel.id;
-    program_.ops.emplace_back(embed);
+    program_.ops.emplace_back(ops::LoadRows{mel.id, first_array + kMelRows});
     const Place harmonics = spectrum_of(source(pitch(mel), first_array));
     Place x = add("pre", config_.dim, {});
     program_.ops.emplace_back(convolution(mel, x, "pre", kOuterTaps));
@@ -290,15 +297,34 @@ class VocoderWriter {
   Place hidden_;
 };
 
-ops::Program write_noise(const Config& config, std::int32_t first_array) {
-  ops::Program program;
-  program.name = "vocoder_noise";
-  const ops::BufferId noise = program.add("noise", config.noise_width());
-  ops::EmbedRows embed;
-  embed.out = noise;
-  program.ops.emplace_back(embed);
-  program.ops.emplace_back(ops::SaveRows{noise, first_array + kNoiseRows, 0});
-  return program;
+std::int32_t most_window_rows(const Config& config) {
+  return kUsualWindow + kFirstWindow + 2 * window_halo(config) + 1;
+}
+
+// Windows that keep rows [begin, end), of which those before `known` are there.
+std::vector<step::Window> windows_of(const Config& config, std::int32_t begin, std::int32_t end,
+                                     std::int32_t known) {
+  std::vector<step::Window> windows;
+  const std::int32_t halo = window_halo(config);
+  while (begin < end) {
+    const std::int32_t usual = begin == 0 ? kFirstWindow : kUsualWindow;
+    const std::int32_t kept = end - begin < usual + kFirstWindow ? end - begin : usual;
+    step::Window& window = windows.emplace_back();
+    window.first = std::max(begin - halo, 0);
+    window.rows = std::min(begin + kept + halo, known) - window.first + 1;
+    window.first_emitted = begin - window.first;
+    window.emitted_rows = kept;
+    begin += kept;
+  }
+  return windows;
+}
+
+step::Stop stop_at(std::int32_t position, std::int32_t program, step::RowSource&& rows) {
+  step::Stop stop;
+  stop.program = program;
+  stop.position = position;
+  stop.rows = {std::move(rows)};
+  return stop;
 }
 
 }  // namespace
@@ -307,39 +333,52 @@ std::int32_t add_state(const Config& config, std::int32_t max_frames, ops::State
   const auto first = static_cast<std::int32_t>(spec.rows.size());
   spec.rows.push_back({max_frames + 1, config.noise_width(), false});
   spec.rows.push_back({max_frames + 1, 2, false});
+  spec.rows.push_back({max_frames + 1, config.mel_bins, false});
   return first;
 }
 
 void append_programs(const Weights& weights, const std::string& prefix, const Config& config,
                      const Places& places, bool trace, std::vector<FamilyProgram>& programs) {
-  programs.push_back({"vocoder_noise", step::Pace::whole, write_noise(config, places.first_array),
-                      places.max_rows, 0});
+  const std::int32_t array = places.first_array;
+  const std::int32_t rows = places.max_rows;
+  programs.push_back({"vocoder_noise", step::Pace::whole,
+                      write_keep("vocoder_noise", config.noise_width(), array + kNoiseRows), rows,
+                      0});
+  programs.push_back({"vocoder_mel", step::Pace::whole,
+                      write_keep("vocoder_mel", config.mel_bins, array + kMelRows), rows, 0});
   VocoderWriter writer(weights, prefix, config, trace);
-  programs.push_back({"vocoder", step::Pace::whole, writer.write(places.first_array),
-                      places.max_rows + places.max_items, 0, step::Emits::samples});
+  programs.push_back({"vocoder", step::Pace::whole, writer.write(array),
+                      std::min(rows + 1, most_window_rows(config)), 0, step::Emits::samples});
 }
 
-void append_stops(const Config& config, Sound&& sound, std::vector<step::Stop>& stops) {
-  const std::int32_t frames = sound.mel.rows - 1;
-  const std::size_t width = static_cast<std::size_t>(config.noise_width());
-  TTSRT_CHECK(InternalError,
-              frames > 0 && sound.noise.size() == static_cast<std::size_t>(frames) * width,
-              "vocoder: expected noise of ", frames, " rows of ", width, ", got ",
-              sound.noise.size(), " numbers");
+std::int32_t append_stops(const Config& config, NewRows&& rows, std::vector<step::Stop>& stops) {
+  const std::int32_t count = rows.mel.rows;
+  const std::int32_t known = rows.first + count;
+  const auto numbers =
+      static_cast<std::size_t>(count) * static_cast<std::size_t>(config.noise_width());
+  TTSRT_CHECK(InternalError, count > 0 && rows.noise.size() == numbers,
+              "vocoder: expected noise of ", count, " rows of ", config.noise_width(), ", got ",
+              rows.noise.size(), " numbers");
   step::RowSource noise;
   noise.input = step::Input::vectors;
-  noise.rows = frames;
-  noise.vectors = std::make_shared<const std::vector<float>>(std::move(sound.noise));
-  step::Stop& first = stops.emplace_back();
-  first.program = sound.program;
-  first.rows = {std::move(noise)};
-  step::Stop last;
-  last.program = sound.program + 1;
-  last.rows = {std::move(sound.mel)};
-  last.emitted_rows = frames;
-  last.follows = std::move(sound.follows);
-  last.follows.push_back(static_cast<std::int32_t>(stops.size()) - 1);
-  stops.push_back(std::move(last));
+  noise.rows = count;
+  noise.vectors = std::make_shared<const std::vector<float>>(std::move(rows.noise));
+  const auto next = rows.first_stop + static_cast<std::int32_t>(stops.size());
+  stops.push_back(stop_at(rows.first, rows.program, std::move(noise)));
+  stops.push_back(stop_at(rows.first, rows.program + 1, std::move(rows.mel)));
+  stops.back().follows = std::move(rows.follows);
+  const std::int32_t unheard = rows.are_last ? rows.cropped : window_halo(config);
+  const std::int32_t heard = std::max(rows.heard, known - unheard);
+  std::vector<step::Window> windows = windows_of(config, rows.heard, heard, known);
+  if (windows.empty()) return heard;
+  step::RowSource all;
+  all.rows = known + 1;
+  stops.push_back(stop_at(0, rows.program + 2, std::move(all)));
+  step::Stop& sound = stops.back();
+  sound.follows = {next, next + 1};
+  sound.repeats = static_cast<std::int32_t>(windows.size());
+  sound.windows = std::make_shared<const std::vector<step::Window>>(std::move(windows));
+  return heard;
 }
 
 }  // namespace ttsrt::model::hift

@@ -1,12 +1,14 @@
 // HiFT as tensors, as Programs and as stops of a request.
 //
 //   vocoder_noise   keeps the random numbers of a request's source in its slot
-//   vocoder         rows of a spectrogram to samples: pitch, source, network
+//   vocoder_mel     keeps rows of its spectrogram there
+//   vocoder         windows of these rows to samples: pitch, source, network
 //
 // Rows are those that a request makes, the first of them at position 0. A centred transform has one
-// frame more than its samples fill, so that an item of n rows runs with n + 1 (ops/rate_ops.h); the
+// frame more than its samples fill, so that n rows of an item run with n + 1 (ops/rate_ops.h); the
 // last one is never read, and what it emits has no meaning. A row's samples depend on window_halo()
-// rows on each side; windows with that halo, one after the other, give the bits of the whole.
+// rows on each side; windows with that halo, one after the other, give the bits of the whole. So a
+// launch is bounded however long a sound is, and the first samples come early.
 #pragma once
 
 #include <cstdint>
@@ -31,23 +33,29 @@ std::int32_t add_state(const Config& config, std::int32_t max_frames, ops::State
 
 struct Places {
   std::int32_t first_array = 0;  // of add_state()
-  std::int32_t max_rows = 0;     // of one launch, without the last row of each item
-  std::int32_t max_items = 1;    // of one launch
+  std::int32_t max_rows = 0;     // of a request
 };
 
-// Appends both Programs.
+constexpr std::int32_t kNumPrograms = 3;
+// Appends the Programs.
 void append_programs(const Weights& weights, const std::string& prefix, const Config& config,
                      const Places& places, bool trace, std::vector<FamilyProgram>& programs);
 
-// What a request's sound is made of.
-struct Sound {
-  std::vector<float> noise;           // [frames, noise_width()], of noise_rows() or given
-  step::RowSource mel;                // of frames + 1 rows, see above
+// New rows of a spectrogram, behind those that came before.
+struct NewRows {
+  std::int32_t first = 0;    // of these rows, in the request's sound
+  std::vector<float> noise;  // [rows, noise_width()], of noise_rows() or given
+  step::RowSource mel;       // [rows, mel_bins]
+  bool are_last = true;
+  std::int32_t cropped = 0;           // of the last ones, so many are not heard
+  std::int32_t heard = 0;             // rows that have become sound
   std::int32_t program = 0;           // index of vocoder_noise
-  std::vector<std::int32_t> follows;  // stops after which the spectrogram is there
+  std::int32_t first_stop = 0;        // index of the first of `stops` in the itinerary
+  std::vector<std::int32_t> follows;  // stops after which the rows are there
 };
 
-// Appends a stop for each Program.
-void append_stops(const Config& config, Sound&& sound, std::vector<step::Stop>& stops);
+// Appends the stops that make sound of what can be heard with these rows: all but those whose halo
+// is not there yet. Returns how many rows have then become sound.
+std::int32_t append_stops(const Config& config, NewRows&& rows, std::vector<step::Stop>& stops);
 
 }  // namespace ttsrt::model::hift

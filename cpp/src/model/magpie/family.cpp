@@ -66,6 +66,10 @@ step::RowSource voice_rows(const float* values, std::int32_t rows, std::size_t d
 
 }  // namespace
 
+Family::Component MagpieFamily::component() const {
+  return {"nanocodec", "codec_model", nanocodec::kPrefix};
+}
+
 double MagpieFamily::frame_rate() const {
   return config_.codec ? config_.codec->frame_rate() : config_.frame_rate;
 }

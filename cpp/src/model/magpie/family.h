@@ -27,7 +27,7 @@ class MagpieFamily final : public Family {
   ops::StateSpec state(const Limits& limits, const StateOptions& options) const override;
   std::vector<FamilyProgram> programs(const Weights& weights, const Limits& limits,
                                       bool trace) const override;
-  bool takes_codec() const override { return true; }
+  Component component() const override;
 
   const Config& config() const { return config_; }
   const Defaults& defaults() const { return defaults_; }

@@ -78,6 +78,8 @@ Defaults read_defaults(const JsonReader& defaults, const Config& config) {
       static_cast<float>(defaults.number("guidance", 0.0, config.is_meanflow ? 0.0 : kMaxGuidance));
   read.silence_token = defaults.int32("silence_token", 0, config.vocab - 1);
   read.silence_tokens = defaults.int32("silence_tokens", 0, kMaxSilence);
+  if (defaults.has("cropped_tokens"))
+    read.cropped_tokens = defaults.int32("cropped_tokens", 0, kMaxCropped);
   return read;
 }
 

@@ -14,6 +14,7 @@ constexpr std::int32_t kHop = 480;             // samples of a frame
 constexpr std::int32_t kMaxEvaluations = 128;  // of one request
 constexpr double kMaxGuidance = 100.0;
 constexpr std::int32_t kMaxSilence = 100;  // tokens
+constexpr std::int32_t kMaxCropped = 5;    // tokens, fewer than a vocoder's halo has
 
 // The network that is integrated: one stage down, `mid_stages`, one up, each with a residual block
 // and `layers` blocks of attention. No stage changes the number of frames.
@@ -60,6 +61,7 @@ struct Defaults {
   float guidance = 0.7F;
   std::int32_t silence_token = 0;   // is appended
   std::int32_t silence_tokens = 0;  // so often
+  std::int32_t cropped_tokens = 0;  // at the end, which take part and are not heard
 };
 
 // Throw FormatError naming the field.

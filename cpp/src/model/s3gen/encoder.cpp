@@ -17,12 +17,12 @@ constexpr float kLookaheadSlope = 0.01F;
 
 class EncoderWriter {
  public:
-  EncoderWriter(const char* name, const Config& config, const Weights& weights, bool trace)
-      : config_(config), weights_(weights), is_traced_(trace) {
+  EncoderWriter(const char* name, const Source& source, bool trace)
+      : source_(source), config_(source.config), is_traced_(trace) {
     program_.name = name;
     program_.has_many_rows = true;
-    x_ = program_.add("x", config.dim);
-    normed_ = program_.add("normed", config.dim);
+    x_ = program_.add("x", config_.dim);
+    normed_ = program_.add("normed", config_.dim);
   }
 
   ops::Program tokens(std::int32_t max_tokens) {
@@ -59,7 +59,7 @@ class EncoderWriter {
   }
 
  private:
-  ops::Weight at(const std::string& name) const { return weights_.at(name); }
+  ops::Weight at(const std::string& name) const { return source_.at(name); }
 
   void linear(ops::BufferId x, ops::BufferId out, const std::string& name,
               ops::Activate activate = ops::Activate::none, bool accumulate = false) {
@@ -179,8 +179,8 @@ class EncoderWriter {
     program_.taps.push_back({name, copy});
   }
 
+  const Source source_;
   const Config& config_;
-  const Weights& weights_;
   bool is_traced_;
   ops::Program program_;
   ops::BufferId x_, normed_;
@@ -193,14 +193,12 @@ class EncoderWriter {
 
 }  // namespace
 
-ops::Program write_encode(const Config& config, const Weights& weights, std::int32_t max_tokens,
-                          bool trace) {
-  return EncoderWriter("encode", config, weights, trace).tokens(max_tokens);
+ops::Program write_encode(const Source& source, std::int32_t max_tokens, bool trace) {
+  return EncoderWriter("encode", source, trace).tokens(max_tokens);
 }
 
-ops::Program write_encode_frames(const Config& config, const Weights& weights,
-                                 std::int32_t max_frames, bool trace) {
-  return EncoderWriter("encode_frames", config, weights, trace).frames(max_frames);
+ops::Program write_encode_frames(const Source& source, std::int32_t max_frames, bool trace) {
+  return EncoderWriter("encode_frames", source, trace).frames(max_frames);
 }
 
 }  // namespace ttsrt::model::s3gen

@@ -4,15 +4,12 @@
 
 #include <cstdint>
 
-#include "model/s3gen/config.h"
-#include "model/weights.h"
+#include "model/s3gen/programs.h"
 #include "ops/program.h"
 
 namespace ttsrt::model::s3gen {
 
-ops::Program write_encode(const Config& config, const Weights& weights, std::int32_t max_tokens,
-                          bool trace);
-ops::Program write_encode_frames(const Config& config, const Weights& weights,
-                                 std::int32_t max_frames, bool trace);
+ops::Program write_encode(const Source& source, std::int32_t max_tokens, bool trace);
+ops::Program write_encode_frames(const Source& source, std::int32_t max_frames, bool trace);
 
 }  // namespace ttsrt::model::s3gen

@@ -18,8 +18,7 @@ std::string stage_name(std::int32_t stage) { return "flow.stages." + std::to_str
 // From the features of times to what each stage adds.
 class ScheduleWriter {
  public:
-  ScheduleWriter(const Config& config, const Weights& weights)
-      : config_(config), weights_(weights) {
+  explicit ScheduleWriter(const Source& source) : source_(source), config_(source.config) {
     program_.name = "schedule";
   }
 
@@ -36,7 +35,7 @@ class ScheduleWriter {
       const std::string name = stage_name(stage) + "time";
       parts.push_back(program_.add(name, config_.estimator.dim));
       program_.ops.emplace_back(
-          ops::Linear{time, parts.back(), weights_.at(name), weights_.at(name + "_bias")});
+          ops::Linear{time, parts.back(), source_.at(name), source_.at(name + "_bias")});
     }
     const ops::BufferId rows = program_.add("schedule", config_.schedule_width());
     program_.ops.emplace_back(ops::JoinColumns{std::move(parts), rows});
@@ -64,10 +63,10 @@ class ScheduleWriter {
     const ops::BufferId in = features(config_.time_width());
     const ops::BufferId hidden = program_.add("hidden", config_.estimator.time_dim);
     const ops::BufferId out = program_.add("time", config_.estimator.time_dim);
-    program_.ops.emplace_back(ops::Linear{in, hidden, weights_.at("flow.time.in"),
-                                          weights_.at("flow.time.in_bias"), ops::Activate::silu});
+    program_.ops.emplace_back(ops::Linear{in, hidden, source_.at("flow.time.in"),
+                                          source_.at("flow.time.in_bias"), ops::Activate::silu});
     program_.ops.emplace_back(
-        ops::Linear{hidden, out, weights_.at("flow.time.out"), weights_.at("flow.time.out_bias")});
+        ops::Linear{hidden, out, source_.at("flow.time.out"), source_.at("flow.time.out_bias")});
     return out;
   }
 
@@ -81,8 +80,8 @@ class ScheduleWriter {
     ops::TimeConv product;
     product.x = halves;
     product.out = products;
-    product.weight = weights_.at(name);
-    product.bias = weights_.at(name + "_bias");
+    product.weight = source_.at(name);
+    product.bias = source_.at(name + "_bias");
     program_.ops.emplace_back(std::move(product));
     program_.ops.emplace_back(ops::SplitRows{products, out});
     return out;
@@ -95,19 +94,22 @@ class ScheduleWriter {
     activate(both, ops::Activate::silu);
     both = multiply_halves(both, dim, "flow.time.out");
     const ops::BufferId mixed = program_.add("time", dim);
-    program_.ops.emplace_back(ops::Linear{both, mixed, weights_.at("flow.time.mixer"), {}});
+    program_.ops.emplace_back(ops::Linear{both, mixed, source_.at("flow.time.mixer"), {}});
     return mixed;
   }
 
+  const Source source_;
   const Config& config_;
-  const Weights& weights_;
   ops::Program program_;
 };
 
 class FlowWriter {
  public:
-  FlowWriter(const Config& config, const Weights& weights, bool trace)
-      : config_(config), inner_(config.estimator), weights_(weights), is_traced_(trace) {
+  FlowWriter(const Source& source, bool trace)
+      : source_(source),
+        config_(source.config),
+        inner_(source.config.estimator),
+        is_traced_(trace) {
     program_.name = "flow";
     program_.has_many_rows = true;
     const std::int32_t dim = inner_.dim;
@@ -141,7 +143,7 @@ class FlowWriter {
   }
 
  private:
-  ops::Weight at(const std::string& name) const { return weights_.at(name); }
+  ops::Weight at(const std::string& name) const { return source_.at(name); }
 
   ops::BufferId input() {
     const std::int32_t bins = config_.mel_bins;
@@ -248,9 +250,9 @@ class FlowWriter {
     program_.taps.push_back({name, copy});
   }
 
+  const Source source_;
   const Config& config_;
   const Estimator& inner_;
-  const Weights& weights_;
   bool is_traced_;
   ops::Program program_;
   ops::BufferId x_, other_, skip_, joined_;
@@ -260,12 +262,12 @@ class FlowWriter {
 
 }  // namespace
 
-ops::Program write_schedule(const Config& config, const Weights& weights, bool trace) {
-  return ScheduleWriter(config, weights).write(trace);
+ops::Program write_schedule(const Source& source, bool trace) {
+  return ScheduleWriter(source).write(trace);
 }
 
-ops::Program write_flow(const Config& config, const Weights& weights, bool trace) {
-  return FlowWriter(config, weights, trace).write();
+ops::Program write_flow(const Source& source, bool trace) {
+  return FlowWriter(source, trace).write();
 }
 
 }  // namespace ttsrt::model::s3gen

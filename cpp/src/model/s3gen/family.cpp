@@ -1,7 +1,5 @@
 #include "model/s3gen/family.h"
 
-#include <algorithm>
-
 #include "model/s3gen/itinerary.h"
 #include "model/s3gen/programs.h"
 
@@ -19,7 +17,11 @@ constexpr std::int32_t kUsualPrompt = 501;   // frames: 10 seconds, and an odd o
 S3GenFamily::S3GenFamily(const JsonReader& model, const JsonReader& defaults)
     : config_(read_config(model)), defaults_(read_defaults(defaults, config_)) {}
 
-Manifest S3GenFamily::manifest() const { return declare(config_); }
+Manifest S3GenFamily::manifest() const {
+  Manifest manifest;
+  declare(manifest, "", config_);
+  return manifest;
+}
 
 LimitBounds S3GenFamily::limit_bounds(const Manifest& /*stored*/) const {
   LimitBounds bounds;
@@ -58,26 +60,18 @@ std::unique_ptr<model::Itineraries> S3GenFamily::itineraries(const Limits& limit
 }
 
 ops::StateSpec S3GenFamily::state(const Limits& limits, const StateOptions& options) const {
-  // Requests of equal times share a schedule: there is room for the longest, or for several of the
-  // usual length, and for as many as there are slots if they are asked for.
-  const std::int64_t one = ops::blocks_for(kMaxEvaluations);
-  const std::int64_t most = one * limits.num_slots();
-  const std::int64_t asked =
-      options.cache_positions == 0 ? one : ops::blocks_for(options.cache_positions);
   ops::StateSpec spec;
   spec.slots = limits.num_slots();
   spec.cache_dtype = options.cache_dtype;
-  spec.num_blocks = static_cast<std::int32_t>(std::min(most, asked));
-  spec.schedule_width = config_.schedule_width();
-  add_arrays(config_, limits, spec);
-  spec.max_context_rows = limits.max_seq_len + 1;  // the vocoder's rows have one behind the last
-  spec.dim = config_.mel_bins;
+  add_state(config_, limits, spec);
   return spec;
 }
 
 std::vector<FamilyProgram> S3GenFamily::programs(const Weights& weights, const Limits& limits,
                                                  bool trace) const {
-  return write_programs(config_, weights, limits, trace);
+  std::vector<FamilyProgram> programs;
+  append_programs({config_, weights, ""}, limits, trace, programs);
+  return programs;
 }
 
 }  // namespace ttsrt::model::s3gen

@@ -2,7 +2,7 @@
 // whatever the build's type, as is what becomes of times: little of the time is spent there.
 // Convolutions are floats: they are never quantized.
 #include <string>
-#include <utility>
+#include <vector>
 
 #include "model/hift/vocoder.h"
 #include "model/s3gen/programs.h"
@@ -15,9 +15,10 @@ constexpr std::int64_t kTaps = 3;
 
 class Declaring {
  public:
-  explicit Declaring(const Config& config) : config_(config) {}
+  Declaring(Manifest& manifest, const std::string& prefix, const Config& config)
+      : manifest_(manifest), prefix_(prefix), config_(config) {}
 
-  Manifest run() {
+  void run() {
     encoder();
     manifest_.begin("flow");
     times();
@@ -27,30 +28,33 @@ class Declaring {
       convolution(name, dim, dim, kTaps);
     norm("flow.final_norm", dim);
     linear("flow.output", config_.mel_bins, dim, kExact);
-    if (config_.vocoder) hift::declare(manifest_, kVocoderPrefix, *config_.vocoder);
-    return std::move(manifest_);
+    if (config_.vocoder) hift::declare(manifest_, prefix_ + "vocoder.", *config_.vocoder);
   }
 
  private:
+  void add(Role role, const std::string& name, const std::vector<std::int64_t>& shape,
+           Precision precision = Precision::any) {
+    manifest_.add(role, prefix_ + name, shape, precision);
+  }
   void linear(const std::string& name, std::int64_t outputs, std::int64_t inputs,
               Precision precision = Precision::any) {
-    manifest_.add(Role::matrix, name, {outputs, inputs}, precision);
-    manifest_.add(Role::vector, name + "_bias", {outputs});
+    add(Role::matrix, name, {outputs, inputs}, precision);
+    add(Role::vector, name + "_bias", {outputs});
   }
   void convolution(const std::string& name, std::int64_t outputs, std::int64_t inputs,
                    std::int64_t taps, Precision precision = Precision::floats) {
-    manifest_.add(Role::convolution, name, {outputs, inputs, taps}, precision);
-    manifest_.add(Role::vector, name + "_bias", {outputs});
+    add(Role::convolution, name, {outputs, inputs, taps}, precision);
+    add(Role::vector, name + "_bias", {outputs});
   }
   void norm(const std::string& name, std::int64_t dim) {
-    manifest_.add(Role::vector, name, {dim});
-    manifest_.add(Role::vector, name + "_bias", {dim});
+    add(Role::vector, name, {dim});
+    add(Role::vector, name + "_bias", {dim});
   }
 
   void encoder() {
     const std::int64_t dim = config_.dim;
     manifest_.begin("encoder");
-    manifest_.add(Role::table, "token_embedding", {config_.vocab, dim});
+    add(Role::table, "token_embedding", {config_.vocab, dim});
     linear("speaker", config_.mel_bins, config_.speaker_dim, kExact);
     for (const char* name : {"encoder.input", "encoder.up_input"}) {
       linear(name, dim, dim);
@@ -72,9 +76,9 @@ class Declaring {
     norm(name + "self_norm", dim);
     linear(name + "self_qkv", 3 * dim, dim);
     linear(name + "self_out", dim, dim);
-    manifest_.add(Role::matrix, name + "distance", {dim, dim}, Precision::floats);
-    manifest_.add(Role::vector, name + "content_offset", {dim});
-    manifest_.add(Role::vector, name + "distance_offset", {dim});
+    add(Role::matrix, name + "distance", {dim, dim}, Precision::floats);
+    add(Role::vector, name + "content_offset", {dim});
+    add(Role::vector, name + "distance_offset", {dim});
     norm(name + "ffn_norm", dim);
     linear(name + "ffn_in", config_.ffn_dim, dim);
     linear(name + "ffn_out", dim, config_.ffn_dim);
@@ -84,8 +88,7 @@ class Declaring {
     const std::int64_t time = config_.estimator.time_dim;
     linear("flow.time.in", time, config_.time_width(), kExact);
     linear("flow.time.out", time, time, kExact);
-    if (config_.is_meanflow)
-      manifest_.add(Role::matrix, "flow.time.mixer", {time, 2 * time}, kExact);
+    if (config_.is_meanflow) add(Role::matrix, "flow.time.mixer", {time, 2 * time}, kExact);
   }
 
   void add_stage(std::int32_t stage) {
@@ -105,7 +108,7 @@ class Declaring {
       const std::string of = name + "layers." + std::to_string(layer) + ".";
       const std::int64_t width = inner.attention_width();
       norm(of + "self_norm", dim);
-      manifest_.add(Role::matrix, of + "self_qkv", {3 * width, dim});
+      add(Role::matrix, of + "self_qkv", {3 * width, dim});
       linear(of + "self_out", dim, width);
       norm(of + "ffn_norm", dim);
       linear(of + "ffn_in", inner.ffn_dim, dim);
@@ -113,12 +116,15 @@ class Declaring {
     }
   }
 
+  Manifest& manifest_;
+  const std::string& prefix_;
   const Config& config_;
-  Manifest manifest_;
 };
 
 }  // namespace
 
-Manifest declare(const Config& config) { return Declaring(config).run(); }
+void declare(Manifest& manifest, const std::string& prefix, const Config& config) {
+  Declaring(manifest, prefix, config).run();
+}
 
 }  // namespace ttsrt::model::s3gen

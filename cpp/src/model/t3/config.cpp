@@ -1,6 +1,7 @@
 #include "model/t3/config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "core/check.h"
@@ -97,6 +98,20 @@ void read_blocks(const JsonReader& model, Config& config) {
               "token of a block, got ", config.start_rows, " and ", config.speech_positions);
 }
 
+void read_sound(const JsonReader& model, Config& config) {
+  if (!model.has(kSoundModel)) return;
+  config.sound = s3gen::read_config(model.object(kSoundModel));
+  const s3gen::Config& sound = *config.sound;
+  const std::string whose = model.where() + "." + kSoundModel;
+  TTSRT_CHECK(FormatError, sound.vocab <= std::min(config.bos_id, config.eos_id), whose,
+              ".flow.vocab: expected at most ", std::min(config.bos_id, config.eos_id),
+              " tokens, in front of the ids that begin and end speech, got ", sound.vocab);
+  const double rate = sound.frame_rate() / sound.upsampling;
+  TTSRT_CHECK(FormatError, std::fabs(rate - config.frame_rate) < 1e-6, whose, ": expected ",
+              config.frame_rate, " tokens of a second, got ", rate);
+  TTSRT_CHECK(FormatError, sound.vocoder.has_value(), whose, ".vocoder: expected one, got none");
+}
+
 }  // namespace
 
 Config read_config(const JsonReader& model) {
@@ -121,6 +136,7 @@ Config read_config(const JsonReader& model) {
     config.alignment = read_alignment(model.object("analyzer"), config.decoder);
   read_positions(model, config);
   read_blocks(model, config);
+  read_sound(model, config);
   return config;
 }
 

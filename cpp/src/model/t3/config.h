@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/json.h"
 #include "model/causal_decoder.h"
 #include "model/config.h"
+#include "model/s3gen/config.h"
 
 namespace ttsrt::model::t3 {
 
@@ -23,6 +25,8 @@ struct Conditioning {
 
   bool has_perceiver() const { return queries > 0; }
 };
+
+constexpr const char* kSoundModel = "sound_model";  // member of "model", and of "defaults"
 
 // The order in which the original's generation loop changes the scores (rules/slot_rules.h).
 enum class ProcessorOrder : std::int32_t { t3, turbo };
@@ -50,6 +54,7 @@ struct Config {
   Conditioning conditioning;
   std::vector<AlignmentHead> alignment;  // what the analyzer reads (rules/analyzer.h), or none
   StackConfig decoder;                   // its own learned positions, if any, count every row
+  std::optional<s3gen::Config> sound;    // what makes sound of the tokens, if the engine has it
 
   bool restarts_positions() const { return text_positions > 0; }
   bool has_blocks() const { return block_rows > 0; }

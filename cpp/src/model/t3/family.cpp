@@ -7,6 +7,7 @@
 #include "decode/compile_rules.h"
 #include "decode/options_check.h"
 #include "model/block_decoder.h"
+#include "model/s3gen/programs.h"
 #include "model/t3/itinerary.h"
 
 namespace ttsrt::model::t3 {
@@ -17,6 +18,10 @@ constexpr std::int32_t kUsualText = 512;  // tokens
 // Positions of shared prefixes beyond a voice's: the ends of their last blocks, and of the text
 // that is shared beyond what a request needs.
 constexpr std::int32_t kPrefixMargin = 112;
+// What makes sound of tokens has room for 10 seconds of a reference, an odd frame included, and for
+// what the original lets a text have.
+constexpr std::int32_t kMostPrompt = 501;   // frames
+constexpr std::int32_t kMostSpeech = 1000;  // tokens
 
 }  // namespace
 
@@ -31,7 +36,11 @@ T3Family::T3Family(const JsonReader& model, const JsonReader& defaults)
   TTSRT_CHECK(FormatError, !defaults_.analyzes || !config_.alignment.empty(), defaults.where(),
               ".analyzer: expected false, as the model has no analyzer, got true");
   if (config_.has_blocks()) read_blocks(defaults.object("block"));
+  if (config_.sound)
+    defaults_.sound = s3gen::read_defaults(defaults.object(kSoundModel), *config_.sound);
 }
+
+Family::Component T3Family::component() const { return {"s3gen", kSoundModel, s3gen::kPrefix}; }
 
 // A penalty would need an order of codes, which a block has not.
 void T3Family::read_blocks(const JsonReader& defaults) {
@@ -61,6 +70,7 @@ Manifest T3Family::manifest() const {
   if (config_.has_head_bias) manifest.add(Role::vector, "head_bias", {config_.speech_vocab});
   if (config_.has_blocks()) manifest.add(Role::vector, "block_prior", {config_.speech_vocab});
   declare_conditioning(manifest);
+  if (config_.sound) s3gen::declare(manifest, s3gen::kPrefix, *config_.sound);
   return manifest;
 }
 
@@ -105,6 +115,11 @@ void T3Family::describe(EngineInfo& info) const {
   if (config_.text_start >= 0) info.special_ids["text_start"] = config_.text_start;
   if (config_.text_stop >= 0) info.special_ids["text_stop"] = config_.text_stop;
   info.eos_id = config_.eos_id;
+  if (!config_.sound) return;
+  info.mel_bins = config_.sound->mel_bins;
+  info.sample_rate = config_.sound->sample_rate;
+  info.samples_per_frame = s3gen::kHop * config_.sound->upsampling;
+  info.has_vocoder = true;
 }
 
 StoredVoices T3Family::read_voices(const Weights& /*weights*/) const { return {}; }
@@ -112,13 +127,35 @@ StoredVoices T3Family::read_voices(const Weights& /*weights*/) const { return {}
 step::Facts T3Family::facts(const Limits& limits) const {
   step::Facts facts = facts_of("t3", config_.speech_vocab, config_.frame_rate, limits);
   facts.frame_stacking = std::max(config_.block_rows, 1);
+  if (!config_.sound) return facts;
+  facts.sample_rate = config_.sound->sample_rate;
+  facts.max_rows = std::max(facts.max_rows, s3gen::most_rows(sound_limits(limits)));
   return facts;
+}
+
+// The limits of what makes sound of the tokens of as many requests.
+Limits T3Family::sound_limits(const Limits& limits) const {
+  const s3gen::Config& sound = *config_.sound;
+  Limits of = limits;
+  of.max_input_len = kMostPrompt;
+  const std::int32_t prompt = (kMostPrompt + sound.upsampling - 1) / sound.upsampling;
+  const std::int32_t speech = std::min(limits.max_seq_len, kMostSpeech);
+  of.max_encoder_input_len = prompt + speech + defaults_.sound.silence_tokens;
+  of.max_seq_len = of.max_encoder_input_len * sound.upsampling;
+  of.max_num_tokens = 0;  // as many as one request needs
+  return of;
 }
 
 std::unique_ptr<model::Itineraries> T3Family::itineraries(const Limits& limits,
                                                           const Weights* weights) const {
   decode::compile_rules(Request{}, defaults_.rules, 0, 0);
-  return std::make_unique<Itineraries>(config_, defaults_, limits, weights);
+  std::unique_ptr<const s3gen::Itineraries> sound;
+  if (config_.sound)
+    sound = std::make_unique<const s3gen::Itineraries>(
+        *config_.sound, defaults_.sound, sound_limits(limits),
+        config_.has_blocks() ? kBlocksProgram + 1 : kDecodeProgram + 1,
+        config_.has_blocks() ? kBlockContextRows : 0);
+  return std::make_unique<Itineraries>(config_, defaults_, limits, weights, std::move(sound));
 }
 
 ops::StateSpec T3Family::state(const Limits& limits, const StateOptions& options) const {
@@ -126,10 +163,12 @@ ops::StateSpec T3Family::state(const Limits& limits, const StateOptions& options
       state_of(config_.decoder, limits, options,
                {kBranches, limits.max_input_len + kPrefixMargin, config_.speech_vocab,
                 config_.alignment.empty() ? 0 : limits.max_encoder_input_len});
-  if (!config_.has_blocks()) return spec;
-  spec.codebooks = config_.block_rows;
-  spec.seen_vocab = 0;
-  spec.max_context_rows = kBlockContextRows;
+  if (config_.has_blocks()) {
+    spec.codebooks = config_.block_rows;
+    spec.seen_vocab = 0;
+    spec.max_context_rows = kBlockContextRows;
+  }
+  if (config_.sound) s3gen::add_state(*config_.sound, sound_limits(limits), spec);
   return spec;
 }
 
@@ -151,9 +190,17 @@ std::vector<FamilyProgram> T3Family::programs(const Weights& weights, const Limi
     decoder.rope = make_rope_table(config_.decoder.rope, limits.max_seq_len);
   decoder.alignment = config_.alignment;
   decoder.max_text_len = limits.max_encoder_input_len;
-  if (!config_.has_blocks()) return programs_of(decoder, limits, kBranches, trace);
-  const BlockDecoder blocks{decoder, weights.at("block_prior"), config_.block_rows};
-  return programs_of(blocks, limits, kBranches, trace);
+  std::vector<FamilyProgram> programs;
+  if (config_.has_blocks()) {
+    const BlockDecoder blocks{decoder, weights.at("block_prior"), config_.block_rows};
+    programs = programs_of(blocks, limits, kBranches, trace);
+  } else {
+    programs = programs_of(decoder, limits, kBranches, trace);
+  }
+  if (config_.sound)
+    s3gen::append_programs({*config_.sound, weights, s3gen::kPrefix}, sound_limits(limits), trace,
+                           programs);
+  return programs;
 }
 
 }  // namespace ttsrt::model::t3

@@ -27,11 +27,14 @@ class T3Family final : public Family {
   std::vector<FamilyProgram> programs(const Weights& weights, const Limits& limits,
                                       bool trace) const override;
 
+  Component component() const override;
+
   const Config& config() const { return config_; }
 
  private:
   void declare_conditioning(Manifest& manifest) const;
   void read_blocks(const JsonReader& defaults);
+  Limits sound_limits(const Limits& limits) const;
 
   Config config_;
   Defaults defaults_;

@@ -42,14 +42,15 @@ float checked_emotion(const std::string& what, float emotion) {
 // Speech tokens of a request that says none: what the original allows a text.
 std::int32_t usual_frames(std::int32_t text_rows) { return std::max(6 * text_rows, 300); }
 
+// `most`: that sound is made of.
 std::int32_t steps_in(const Request& request, const Config& config, const Limits& limits,
-                      std::int32_t position, std::int32_t steps) {
+                      std::int32_t position, std::int32_t steps, std::int32_t most) {
   std::int32_t room = limits.max_seq_len - position;
   if (config.restarts_positions() && !config.has_blocks())
     room = std::min(room, config.speech_positions);
   TTSRT_CHECK(ConfigError, room >= 1, "prompt: expected voice and text to leave room for speech ",
               "in max_seq_len ", limits.max_seq_len, ", got ", position, " rows");
-  return steps_in_room(request, steps, room, 1);
+  return steps_in_room(request, steps, std::min(room, most), 1);
 }
 
 void order_processors(const Config& config, rules::SlotRules& slot) {
@@ -135,6 +136,8 @@ Voice Itineraries::voice_of_speaker(Speaker&& speaker) const {
   TTSRT_CHECK(ConfigError, speaker.prompt_spectrogram.rows == 0,
               "add_voice: prompt_spectrogram: expected none, as this model makes no sound, got ",
               speaker.prompt_spectrogram.rows, " frames");
+  TTSRT_CHECK(ConfigError, !speaker.sound.has_value() || sound_ != nullptr,
+              "add_voice: sound: expected none, as this engine makes no sound");
   TTSRT_CHECK(ConfigError,
               speaker.prompt_codes.size() <= static_cast<std::size_t>(facts.max_prompt),
               "add_voice: prompt codes: expected at most ", facts.max_prompt,
@@ -162,6 +165,13 @@ Voice Itineraries::voice_of_speaker(Speaker&& speaker) const {
     const float emotion =
         checked_emotion("add_voice: ", speaker.emotion.value_or(defaults_.emotion));
     voice.parts.push_back(vectors_of(conditioner.emotion_row(emotion), 1));
+  }
+  if (speaker.sound.has_value()) {
+    Speaker sound;
+    sound.embedding = std::move(speaker.sound->embedding);
+    sound.prompt_codes = std::move(speaker.sound->codes);
+    sound.prompt_spectrogram = std::move(speaker.sound->spectrogram);
+    voice.sound = std::make_shared<const Voice>(sound_->voice_of_speaker(std::move(sound)));
   }
   return voice;
 }
@@ -200,9 +210,31 @@ void Itineraries::use_blocks(const Request& request, rules::SlotRules& slot) con
   slot.frame_stacking = config_.block_rows;
 }
 
-step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voices) const {
-  refuse_encoder_options(request);
+// What a request says of sound; nothing where it wants codes alone, or the engine makes no other.
+std::optional<s3gen::SoundRequest> Itineraries::sound_of(Request& request,
+                                                         const VoiceFinder& voices) const {
+  if (sound_ == nullptr || request.codes_only) {
+    refuse_flow_options(request);
+    return std::nullopt;
+  }
+  s3gen::SoundRequest sound = s3gen::read_sound(request, sound_->site());
+  request.flow.reset();
+  request.return_audio.reset();
+  request.return_spectrogram.reset();
   refuse_flow_options(request);
+  if (!sound.has_audio && !sound.has_spectrogram) return std::nullopt;
+  TTSRT_CHECK(ConfigError, request.voice.has_value(),
+              "voice: expected the name of one, as sound is made with it, got none; ask for "
+              "codes_only");
+  sound.voice = sound_->voice_in(voices.find(*request.voice));
+  return sound;
+}
+
+step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voices) const {
+  if (sound_ != nullptr && (is_given(request.codes) || is_given(request.mel)))
+    return sound_->itinerary(std::move(request), voices);
+  refuse_encoder_options(request);
+  std::optional<s3gen::SoundRequest> sound = sound_of(request, voices);
   if (config_.alignment.empty()) refuse_alignment_options(request);
   decode::CompiledRules rules = decode::compile_rules(request, defaults_.rules, 0, 0);
   step::Itinerary itinerary;
@@ -211,13 +243,20 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
   order_processors(config_, itinerary.rules);
   if (request.mask_invalid) mask_invalid(config_, itinerary.rules);
   if (config_.has_blocks()) use_blocks(request, itinerary.rules);
+  std::int32_t most = limits_.max_seq_len;
+  if (sound.has_value()) {
+    itinerary.rules.flow_scale = sound->guidance;  // of all chunks
+    most = s3gen::most_tokens(*sound, sound_->site());
+    TTSRT_CHECK(ConfigError, most >= 1, "voice: expected a prompt that leaves room for sound in ",
+                sound_->site().max_tokens, " tokens, got ", sound->prompt_tokens());
+  }
   if (is_given(request.prompt_embeddings)) {
     check_no_prompt(request);
     check_no_alignment(request);
     rules.max_steps = steps_in(request, config_, limits_,
                                static_cast<std::int32_t>(std::min<std::int64_t>(
                                    request.prompt_embeddings.rows - 1, limits_.max_seq_len)),
-                               rules.max_steps);
+                               rules.max_steps, most);
     itinerary.stops = stops_of_embeddings(request, config_, limits_, rules);
     return itinerary;
   }
@@ -225,20 +264,26 @@ step::Itinerary Itineraries::itinerary(Request&& request, const VoiceFinder& voi
               "unconditional_embeddings: expected none without prompt_embeddings");
   Voice voice = voice_of(request, voices);
   if (request.emotion.has_value()) feel(*request.emotion, voice);
+  speak(std::move(request), std::move(voice), most, rules, itinerary);
+  if (sound.has_value()) sound_->append(std::move(*sound), itinerary);
+  return itinerary;
+}
+
+// At most `most` tokens, by a voice that feels as the request says.
+void Itineraries::speak(Request&& request, Voice&& voice, std::int32_t most,
+                        decode::CompiledRules& rules, step::Itinerary& itinerary) const {
   if (request.text_chunks.size() == 1)
     decode::rounds_of(request, limits_.max_encoder_input_len);  // checks it
-  if (request.text_chunks.size() > 1) {
-    speak_chunks(std::move(request), voice, rules, itinerary);
-    return itinerary;
-  }
+  if (request.text_chunks.size() > 1)
+    return speak_chunks(std::move(request), voice, most, rules, itinerary);
   const Prompt prompt(config_, limits_, voice, text_of(request, config_, limits_));
   if (config_.has_blocks() && !request.max_frames.has_value())
     rules.max_steps = usual_frames(prompt.text_rows());
-  rules.max_steps = steps_in(request, config_, limits_, prompt.decode_begin(), rules.max_steps);
+  rules.max_steps =
+      steps_in(request, config_, limits_, prompt.decode_begin(), rules.max_steps, most);
   itinerary.stops = prompt.stops(rules);
   if (!config_.alignment.empty()) itinerary.text_len = prompt.text_rows();
   itinerary.rules = rules_of(request, prompt, itinerary.rules);
-  return itinerary;
 }
 
 // The rules of a text, of which `compiled` knows no length.
@@ -253,8 +298,8 @@ rules::SlotRules Itineraries::rules_of(const Request& request, const Prompt& pro
 
 // Each chunk of a text is spoken as a text of its own, by the same voice: the model carries no
 // state from one to the next.
-void Itineraries::speak_chunks(Request&& request, const Voice& voice, decode::CompiledRules& rules,
-                               step::Itinerary& itinerary) const {
+void Itineraries::speak_chunks(Request&& request, const Voice& voice, std::int32_t most,
+                               decode::CompiledRules& rules, step::Itinerary& itinerary) const {
   TTSRT_CHECK(ConfigError, !config_.has_blocks(),
               "text_chunks: expected none, as this model decides codes in blocks");
   TTSRT_CHECK(ConfigError, !is_given(request.text_features) && !is_given(request.forced_codes),
@@ -273,8 +318,8 @@ void Itineraries::speak_chunks(Request&& request, const Voice& voice, decode::Co
     request.text_ids.assign(from, from + round.rows);
     const Prompt prompt(config_, limits_, voice, text_of(request, config_, limits_));
     decode::CompiledRules own = rules;
-    own.max_steps =
-        steps_in(request, config_, limits_, prompt.decode_begin(), defaults_.rules.max_frames);
+    own.max_steps = steps_in(request, config_, limits_, prompt.decode_begin(),
+                             defaults_.rules.max_frames, most);
     rounds.steps = std::min(rounds.steps, own.max_steps);
     std::vector<step::Stop> stops = prompt.stops(own, false);
     itinerary.text_len = std::max(itinerary.text_len, round.rows);
@@ -289,9 +334,9 @@ void Itineraries::speak_chunks(Request&& request, const Voice& voice, decode::Co
       beginning->stops.emplace_back(static_cast<std::int32_t>(stop), std::move(stops[stop]));
     round.beginning = std::move(beginning);
   }
-  const std::int64_t most = static_cast<std::int64_t>(rounds.all.size()) * rounds.steps;
+  const std::int64_t all = static_cast<std::int64_t>(rounds.all.size()) * rounds.steps;
   rounds.frames =
-      static_cast<std::int32_t>(std::min<std::int64_t>(most, frames.value_or(decode::kMaxFrames)));
+      static_cast<std::int32_t>(std::min<std::int64_t>(all, frames.value_or(decode::kMaxFrames)));
   itinerary.stops.back().repeats = std::min(rounds.steps, rounds.frames);
 }
 

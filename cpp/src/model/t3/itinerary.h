@@ -14,10 +14,13 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <utility>
 
 #include "decode/rule_facts.h"
 #include "model/itineraries.h"
 #include "model/limits.h"
+#include "model/s3gen/itinerary.h"
 #include "model/t3/condition.h"
 #include "model/t3/config.h"
 #include "model/t3/prompt.h"
@@ -31,15 +34,20 @@ namespace ttsrt::model::t3 {
 struct Defaults {
   decode::RuleFacts rules;
   float emotion = 0.5F;
-  bool analyzes = false;  // the alignment of requests that don't say whether to
+  bool analyzes = false;       // the alignment of requests that don't say whether to
+  s3gen::Defaults sound = {};  // of what makes sound of the tokens
 };
 
 class Itineraries final : public model::Itineraries {
  public:
-  // Without weights, it only checks.
+  // Without weights, it only checks. `sound`: what makes sound of the tokens, or null.
   Itineraries(const Config& config, const Defaults& defaults, const Limits& limits,
-              const Weights* weights)
-      : config_(config), defaults_(defaults), limits_(limits), weights_(weights) {}
+              const Weights* weights, std::unique_ptr<const s3gen::Itineraries> sound = nullptr)
+      : config_(config),
+        defaults_(defaults),
+        limits_(limits),
+        weights_(weights),
+        sound_(std::move(sound)) {}
 
   step::Itinerary itinerary(Request&& request, const VoiceFinder& voices) const override;
   // Where the model has an emotion row, it is the last of the rows.
@@ -53,8 +61,11 @@ class Itineraries final : public model::Itineraries {
   Voice voice_of(Request& request, const VoiceFinder& voices) const;
   void feel(float emotion, Voice& voice) const;
   void use_blocks(const Request& request, rules::SlotRules& slot) const;
-  void speak_chunks(Request&& request, const Voice& voice, decode::CompiledRules& rules,
-                    step::Itinerary& itinerary) const;
+  void speak(Request&& request, Voice&& voice, std::int32_t most, decode::CompiledRules& rules,
+             step::Itinerary& itinerary) const;
+  void speak_chunks(Request&& request, const Voice& voice, std::int32_t most,
+                    decode::CompiledRules& rules, step::Itinerary& itinerary) const;
+  std::optional<s3gen::SoundRequest> sound_of(Request& request, const VoiceFinder& voices) const;
   rules::SlotRules rules_of(const Request& request, const Prompt& prompt,
                             const rules::SlotRules& compiled) const;
 
@@ -62,6 +73,7 @@ class Itineraries final : public model::Itineraries {
   const Defaults defaults_;
   const Limits limits_;
   const Weights* const weights_;
+  const std::unique_ptr<const s3gen::Itineraries> sound_;
   mutable std::once_flag once_;
   mutable std::unique_ptr<const Conditioner> conditioner_;  // made once it is needed
 };

@@ -49,7 +49,7 @@ class Vocoder {
     spec.dim = config.mel_bins;
     const std::int32_t first = add_state(config, kFrames, spec);
     backend_->create_state(spec);
-    append_programs(weights.get(), "vocoder.", config, {first, kFrames, 1}, is_traced, programs_);
+    append_programs(weights.get(), "vocoder.", config, {first, kFrames}, is_traced, programs_);
     for (const FamilyProgram& of : programs_) {
       ops::check_program(of.program, spec);
       ops::ProgramLimits limits;
@@ -57,29 +57,34 @@ class Vocoder {
       limits.trace = is_traced;
       executables_.push_back(backend_->compile(of.program, limits));
     }
-    noise_.add_vectors(0, kFrames, noise_rows(config, 7, kFrames));
+    noise_.add_vectors(0, kFrames, noise_rows(config, 7, 0, kFrames));
     executables_[0]->launch(noise_.batch);
     test::run_queued(*backend_);
   }
 
-  // Rows [first, last) of an item, with one beyond it.
-  step::StepOutput run(const std::vector<float>& mel, std::int32_t first, std::int32_t last) {
-    const auto bins = std::ptrdiff_t{config_.mel_bins};
-    std::vector<float> rows(mel.begin() + first * bins, mel.begin() + last * bins);
-    rows.resize(rows.size() + static_cast<std::size_t>(bins), NAN);
+  void keep(const std::vector<float>& mel) {
     test::TestBatch batch;
-    batch.add_vectors(0, last - first + 1, std::move(rows)).position = first;
+    batch.add_vectors(0, kFrames, mel);
     executables_[1]->launch(batch.batch);
+    test::run_queued(*backend_);
+  }
+
+  // Rows [first, last) of the item that is kept, with one beyond it.
+  step::StepOutput run(std::int32_t first, std::int32_t last) {
+    test::TestBatch batch;
+    batch.add(0, last - first + 1, step::Input::zeros).position = first;
+    executables_[2]->launch(batch.batch);
     return test::run_queued(*backend_);
   }
 
   std::vector<float> in_windows(const std::vector<float>& mel, std::int32_t window) {
     std::vector<float> sound;
     const std::int32_t halo = window_halo(config_);
+    keep(mel);
     for (std::int32_t begin = 0; begin < kFrames; begin += window) {
       const std::int32_t end = std::min(kFrames, begin + window);
       const std::int32_t first = std::max(0, begin - halo);
-      const step::StepOutput output = run(mel, first, std::min(kFrames, end + halo));
+      const step::StepOutput output = run(first, std::min(kFrames, end + halo));
       const step::RowsOutput& rows = output.rows.at(0);
       EXPECT_EQ(rows.width, config_.samples());
       sound.insert(sound.end(), rows.values.begin() + (begin - first) * rows.width,
@@ -135,7 +140,7 @@ TEST(Hift, BackendsAgree) {
     Vocoder vocoder(model.config, weights, test::open_native("", 2), is_traced);
     const std::vector<float> got = vocoder.in_windows(model.mel, kFrames);
     for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], 2e-4F) << i;
-    EXPECT_EQ(vocoder.run(model.mel, 0, kFrames).taps.empty(), !is_traced);
+    EXPECT_EQ(vocoder.run(0, kFrames).taps.empty(), !is_traced);
   }
 }
 
@@ -152,12 +157,14 @@ TEST(Hift, TheBeginningOfAnItemFadesIn) {
 
 TEST(Hift, RandomNumbersDependOnSeedAndPlaceAlone) {
   const Config config = config_of(small_json());
-  const std::vector<float> long_rows = noise_rows(config, 7, 9);
-  const std::vector<float> rows = noise_rows(config, 7, 4);
+  const std::vector<float> long_rows = noise_rows(config, 7, 0, 9);
+  const std::vector<float> rows = noise_rows(config, 7, 0, 4);
   const auto width = static_cast<std::size_t>(config.noise_width());
   EXPECT_EQ(width, 48U + 9U);
   EXPECT_EQ(rows, std::vector<float>(long_rows.begin(), long_rows.begin() + 4 * 57));
-  EXPECT_NE(noise_rows(config, 8, 4), rows);
+  EXPECT_EQ(noise_rows(config, 7, 4, 5),
+            std::vector<float>(long_rows.begin() + 4 * 57, long_rows.end()));
+  EXPECT_NE(noise_rows(config, 8, 0, 4), rows);
   EXPECT_EQ(rows[48], 0.0F);  // the fundamental begins at 0
   for (std::size_t h = 1; h < 9; ++h) {
     EXPECT_LE(std::fabs(rows[48 + h]), 3.14159274F);
@@ -166,29 +173,89 @@ TEST(Hift, RandomNumbersDependOnSeedAndPlaceAlone) {
   }
 }
 
-TEST(Hift, ARequestHasItsNoiseAndOneRowBeyond) {
-  const Config config = config_of(small_json());
-  std::vector<step::Stop> stops(3);
-  Sound sound;
-  sound.noise = noise_rows(config, 1, 5);
-  sound.mel.input = step::Input::kept_rows;
-  sound.mel.rows = 6;
-  sound.mel.kept_offset = 12;
-  sound.program = 4;
-  sound.follows = {2};
-  append_stops(config, std::move(sound), stops);
-  ASSERT_EQ(stops.size(), 5U);
-  EXPECT_EQ(stops[3].program, 4);
-  EXPECT_EQ(stops[3].rows.at(0).rows, 5);
-  EXPECT_EQ(stops[4].program, 5);
-  EXPECT_EQ(stops[4].follows, (std::vector<std::int32_t>{2, 3}));
-  EXPECT_EQ(stops[4].emitted_rows, 5);
-  EXPECT_EQ(stops[4].rows.at(0).rows, 6);
-  Sound other;
-  other.noise = noise_rows(config, 1, 5);
-  other.mel.rows = 5;
+// What a request's stops run, with rows that came before.
+class HiftStops : public ::testing::Test {
+ protected:
+  // Returns how many rows have become sound.
+  std::int32_t add(std::int32_t first, std::int32_t rows, bool are_last, std::int32_t heard) {
+    NewRows fresh;
+    fresh.first = first;
+    fresh.noise = noise_rows(config_, 1, first, rows);
+    fresh.mel.input = step::Input::kept_rows;
+    fresh.mel.rows = rows;
+    fresh.mel.kept_offset = 12;
+    fresh.are_last = are_last;
+    fresh.heard = heard;
+    fresh.program = 4;
+    fresh.first_stop = 7;
+    fresh.follows = {2};
+    stops_.clear();
+    return append_stops(config_, std::move(fresh), stops_);
+  }
+
+  const Config config_ = config_of(small_json());
+  const std::int32_t halo_ = window_halo(config_);
+  std::vector<step::Stop> stops_;
+};
+
+TEST_F(HiftStops, KeepNoiseAndRowsAndRunWindowsOfThem) {
+  EXPECT_EQ(add(0, 5, true, 0), 5);
+  ASSERT_EQ(stops_.size(), 3U);
+  for (std::int32_t i = 0; i < 3; ++i)
+    EXPECT_EQ(stops_[static_cast<std::size_t>(i)].program, 4 + i);
+  EXPECT_EQ(stops_[0].rows.at(0).rows, 5);
+  EXPECT_EQ(stops_[1].rows.at(0).kept_offset, 12);
+  EXPECT_EQ(stops_[1].follows, (std::vector<std::int32_t>{2}));
+  EXPECT_EQ(stops_[2].follows, (std::vector<std::int32_t>{7, 8}));
+  EXPECT_EQ(stops_[2].rows.at(0).rows, 6);  // and one beyond
+  ASSERT_EQ(stops_[2].windows->size(), 1U);
+  EXPECT_EQ(stops_[2].windows->at(0).rows, 6);
+  EXPECT_EQ(stops_[2].windows->at(0).emitted_rows, 5);
+}
+
+// Windows keep all rows once, in order, with their halo around them where there are rows.
+TEST_F(HiftStops, WindowsKeepEachRowOnce) {
+  for (const std::int32_t rows : {1, 127, 128, 383, 384, 1000}) {
+    ASSERT_EQ(add(0, rows, true, 0), rows);
+    std::int32_t kept = 0;
+    for (const step::Window& window : *stops_[2].windows) {
+      EXPECT_EQ(window.first + window.first_emitted, kept);
+      EXPECT_EQ(window.first, std::max(kept - halo_, 0));
+      kept += window.emitted_rows;
+      EXPECT_EQ(window.first + window.rows, std::min(kept + halo_, rows) + 1);
+    }
+    EXPECT_EQ(kept, rows);
+  }
+  EXPECT_EQ(stops_[2].windows->at(0).emitted_rows, 64);
+}
+
+TEST_F(HiftStops, WaitForTheirHaloUntilTheLast) {
+  EXPECT_EQ(add(0, halo_, false, 0), 0);
+  EXPECT_EQ(stops_.size(), 2U);
+  EXPECT_EQ(add(halo_, 10, false, 0), 10);
+  EXPECT_EQ(stops_[0].position, halo_);
+  EXPECT_EQ(stops_[2].windows->at(0).emitted_rows, 10);
+  EXPECT_EQ(add(halo_ + 10, 3, true, 10), halo_ + 13);
+  EXPECT_EQ(stops_[2].windows->at(0).first + stops_[2].windows->at(0).first_emitted, 10);
+  EXPECT_EQ(stops_[2].windows->at(0).emitted_rows, halo_ + 3);
+}
+
+TEST_F(HiftStops, CroppedRowsAreSeenAndNotHeard) {
+  NewRows fresh;
+  fresh.noise = noise_rows(config_, 1, 0, 9);
+  fresh.mel.rows = 9;
+  fresh.cropped = 2;
+  EXPECT_EQ(append_stops(config_, std::move(fresh), stops_), 7);
+  EXPECT_EQ(stops_[2].windows->at(0).rows, 10);
+  EXPECT_EQ(stops_[2].windows->at(0).emitted_rows, 7);
+}
+
+TEST_F(HiftStops, NoiseOfOtherRowsIsAMistake) {
+  NewRows other;
+  other.noise = noise_rows(config_, 1, 0, 5);
+  other.mel.rows = 4;
   EXPECT_TRUE(test::throws_naming<InternalError>(
-      "expected noise of 4 rows", [&] { append_stops(config, std::move(other), stops); }));
+      "expected noise of 4 rows", [&] { append_stops(config_, std::move(other), stops_); }));
 }
 
 TEST(HiftConfig, KnowsItsSizes) {

@@ -4,179 +4,68 @@
 
 #include <cmath>
 
-#include "model/s3gen/family.h"
-#include "model/s3gen/programs.h"
 #include "model/s3gen/schedule.h"
 #include "support/errors.h"
+#include "support/s3gen_models.h"
 
 namespace ttsrt::model::s3gen {
 namespace {
 
 using test::throws_naming;
-using Ids = std::vector<std::int32_t>;
 
-Json model_json(const char* kind) {
-  return {{"sample_rate", 24000},
-          {"flow",
-           {{"kind", kind},
-            {"vocab", 50},
-            {"dim", 8},
-            {"heads", 2},
-            {"ffn_dim", 16},
-            {"layers", 1},
-            {"up_layers", 1},
-            {"lookahead", 3},
-            {"upsampling", 2},
-            {"mel_bins", 6},
-            {"speaker_dim", 4},
-            {"estimator",
-             {{"dim", 8},
-              {"heads", 1},
-              {"head_dim", 8},
-              {"ffn_dim", 16},
-              {"time_dim", 12},
-              {"layers", 1},
-              {"mid_stages", 1}}}}},
-          {"vocoder", nullptr}};
-}
-
-Json defaults_json(const char* kind) {
-  const bool is_meanflow = std::string(kind) == "meanflow";
-  return {{"steps", is_meanflow ? 2 : 10},
-          {"guidance", is_meanflow ? 0.0 : 0.7},
-          {"silence_token", 7},
-          {"silence_tokens", is_meanflow ? 3 : 0}};
-}
-
-class OneVoice : public VoiceFinder {
- public:
-  explicit OneVoice(Voice&& voice) : voice_(std::make_shared<const Voice>(std::move(voice))) {}
-  std::shared_ptr<const Voice> find(const VoiceRef& /*voice*/) const override { return voice_; }
-
- private:
-  std::shared_ptr<const Voice> voice_;
-};
-
-class S3GenItinerary : public ::testing::Test {
- protected:
-  S3GenItinerary() {
-    limits_.max_batch_size = 2;
-    limits_.max_seq_len = 40;
-    limits_.max_input_len = 9;
-    limits_.max_encoder_input_len = 16;
-    limits_.max_num_tokens = 80;
-    make("cfm");
-  }
-
-  void make(const char* kind) {
-    const Json model = model_json(kind);
-    const Json defaults = defaults_json(kind);
-    const S3GenFamily family{JsonReader(model, "model"), JsonReader(defaults, "defaults")};
-    itineraries_ = family.itineraries(limits_, nullptr);
-  }
-
-  static Speaker speaker(std::int32_t tokens, std::int32_t frames) {
-    Speaker given;
-    given.embedding = {3.0F, 0.0F, 4.0F, 0.0F};
-    given.prompt_codes.assign(static_cast<std::size_t>(tokens), 5);
-    given.prompt_spectrogram = {frames, 6,
-                                std::vector<float>(6 * static_cast<std::size_t>(frames))};
-    return given;
-  }
-
-  step::Itinerary of(const Request& request, std::int32_t tokens = 3,
-                     std::int32_t frames = 6) const {
-    const OneVoice voices(itineraries_->voice_of_speaker(speaker(tokens, frames)));
-    return itineraries_->itinerary(Request(request), voices);
-  }
-
-  static Request usual(Ids ids) {
-    Request request;
-    request.codes.rows = static_cast<std::int64_t>(ids.size());
-    request.codes.cols = 1;
-    request.codes.values = std::move(ids);
-    request.voice = std::string("voice");
-    return request;
-  }
-
-  template <typename Change>
-  ::testing::AssertionResult refuses(const char* words, const Change& change) const {
-    Request request = usual({1, 2});
-    change(request);
-    return throws_naming<ConfigError>(words, [&] { of(request); });
-  }
-
-  Limits limits_;
-  std::unique_ptr<model::Itineraries> itineraries_;
-};
+class S3GenItinerary : public S3GenRequests {};
 
 TEST_F(S3GenItinerary, HasAStopForEachProgram) {
   const step::Itinerary itinerary = of(usual({1, 2, 4}));
-  ASSERT_EQ(itinerary.stops.size(), 8U);
-  for (std::int32_t i = 0; i < 8; ++i)
-    EXPECT_EQ(itinerary.stops[static_cast<std::size_t>(i)].program, i);
-  const auto rows = [&](std::size_t stop, std::size_t source) {
-    return itinerary.stops[stop].rows.at(source).rows;
-  };
-  EXPECT_EQ(rows(kNoiseProgram, 0), 12);
-  EXPECT_EQ(rows(kPromptProgram, 0), 6);
-  EXPECT_EQ(rows(kPromptProgram, 1), 6);
-  EXPECT_EQ(*itinerary.stops[kEncodeProgram].rows[0].ids, (Ids{5, 5, 5, 1, 2, 4}));
-  EXPECT_EQ(rows(kFramesProgram, 0), 12);
-  const step::Stop& flow = itinerary.stops[kFlowProgram];
-  EXPECT_EQ(flow.repeats, 10);
-  EXPECT_EQ(flow.rows.size(), 2U);
-  EXPECT_TRUE(flow.rows[1].is_unconditional);
-  EXPECT_FLOAT_EQ(itinerary.rules.cfg_scale, 0.7F);
-  EXPECT_EQ(rows(kSpectrogramProgram, 0), 6);
-  EXPECT_EQ(itinerary.stops[kSpectrogramProgram].rows[0].kept_offset, 6);
-  const std::vector<float>& unit = *itinerary.stops[kSpeakerProgram].rows[0].vectors;
+  ASSERT_EQ(itinerary.stops.size(), 2U);
+  EXPECT_EQ(itinerary.stops[0].program, kSpeakerProgram);
+  EXPECT_EQ(itinerary.stops[1].program, kScheduleProgram);
+  EXPECT_EQ(itinerary.stops[1].rows.at(0).rows, 10);
+  EXPECT_FLOAT_EQ(itinerary.rules.flow_scale, 0.7F);
+  const std::vector<float>& unit = *itinerary.stops[0].rows[0].vectors;
   EXPECT_EQ(unit, (std::vector<float>{0.6F, 0.0F, 0.8F, 0.0F}));
+  const std::vector<step::Stop> part = part_of(itinerary, 0);
+  ASSERT_EQ(part.size(), 6U);
+  const std::int32_t programs[] = {kNoiseProgram,  kPromptProgram, kEncodeProgram,
+                                   kFramesProgram, kFlowProgram,   kSpectrogramProgram};
+  for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(part[i].program, programs[i]);
+  const auto rows = [&](std::size_t stop, std::size_t source) {
+    return part[stop].rows.at(source).rows;
+  };
+  EXPECT_EQ(rows(kNoise, 0), 12);
+  EXPECT_EQ(rows(kPrompt, 0), 6);
+  EXPECT_EQ(rows(kPrompt, 1), 6);
+  EXPECT_EQ(*part[kEncode].rows[0].ids, (Ids{5, 5, 5, 1, 2, 4}));
+  EXPECT_EQ(rows(kFrames, 0), 12);
+  EXPECT_EQ(part[kFlow].repeats, 10);
+  EXPECT_EQ(part[kFlow].rows.size(), 2U);
+  EXPECT_TRUE(part[kFlow].rows[1].is_unconditional);
+  EXPECT_EQ(part[kFlow].follows, (Ids{2, 3, 5, 0, 1}));
+  EXPECT_EQ(rows(kSpectrogram, 0), 6);
+  EXPECT_EQ(part[kSpectrogram].rows[0].kept_offset, 6);
+  EXPECT_TRUE(part_of(itinerary, 1).empty());
 }
 
 TEST_F(S3GenItinerary, AFrameBeyondThoseOfThePromptIsNoSound) {
-  const step::Itinerary itinerary = of(usual({1}), 3, 7);
-  EXPECT_EQ(itinerary.stops[kFlowProgram].rows[0].rows, 8);
-  EXPECT_EQ(itinerary.stops[kSpectrogramProgram].rows[0].rows, 1);
-  EXPECT_EQ(of(usual({1}), 0, 0).stops[kPromptProgram].rows.size(), 1U);
+  const std::vector<step::Stop> part = part_of(of(usual({1}), 3, 7), 0);
+  EXPECT_EQ(part[kFlow].rows[0].rows, 8);
+  EXPECT_EQ(part[kSpectrogram].rows[0].rows, 1);
+  EXPECT_EQ(part_of(of(usual({1}), 0, 0), 0)[kPrompt].rows.size(), 1U);
 }
 
 TEST_F(S3GenItinerary, AMeanFlowHasOneBranchAndSilenceBehindTheTokens) {
   make("meanflow");
   const step::Itinerary itinerary = of(usual({1, 60}));
-  EXPECT_EQ(*itinerary.stops[kEncodeProgram].rows[0].ids, (Ids{5, 5, 5, 1, 7, 7, 7}));
-  EXPECT_EQ(itinerary.stops[kFlowProgram].rows.size(), 1U);
-  EXPECT_EQ(itinerary.stops[kFlowProgram].repeats, 2);
+  const std::vector<step::Stop> part = part_of(itinerary, 0);
+  EXPECT_EQ(*part[kEncode].rows[0].ids, (Ids{5, 5, 5, 1, 7, 7, 7}));
+  EXPECT_EQ(part[kFlow].rows.size(), 1U);
+  EXPECT_EQ(part[kFlow].repeats, 2);
   // A row has the features of both ends of a step.
-  EXPECT_EQ(itinerary.stops[kScheduleProgram].rows[0].vectors->size(), 16U * 2 * 24);
+  EXPECT_EQ(itinerary.stops[1].rows[0].vectors->size(), 2U * 2 * 24);
   EXPECT_TRUE(refuses("as a mean flow has no guidance", [](Request& request) {
     request.flow = Flow{};
     request.flow->cfg_strength = 0.5F;
   }));
-}
-
-TEST_F(S3GenItinerary, SchedulesOfEqualTimesAreShared) {
-  const auto key = [&](std::int32_t steps) {
-    Request request = usual({1});
-    request.flow = Flow{};
-    request.flow->steps = steps;
-    return of(request).stops[kScheduleProgram].shared;
-  };
-  EXPECT_EQ(key(10), of(usual({1, 2})).stops[kScheduleProgram].shared);
-  EXPECT_NE(key(10), key(9));
-  EXPECT_EQ(key(17)->rows, 32);
-}
-
-TEST_F(S3GenItinerary, OnlySoundIsKeptOfWhatWasDrawn) {
-  Config config;
-  config.vocab = 50;
-  EXPECT_EQ(sound_ids({3, 50, 4, 70, 5, 51, 6}, config), (Ids{4, 5}));
-  EXPECT_EQ(sound_ids({3, 50, 4}, config), (Ids{4}));
-  EXPECT_EQ(sound_ids({3, 51, 4}, config), (Ids{3}));
-  EXPECT_EQ(sound_ids({51, 3, 50, 4}, config), (Ids{}));
-  EXPECT_EQ(sound_ids({50, 51}, config), (Ids{}));
-  config.is_meanflow = true;
-  EXPECT_EQ(sound_ids({3, 50, 4, 70, 5, 51, 6}, config), (Ids{3, 4, 5, 6}));
 }
 
 TEST_F(S3GenItinerary, RequestsThatDoNotFitAreRefused) {
@@ -184,7 +73,7 @@ TEST_F(S3GenItinerary, RequestsThatDoNotFitAreRefused) {
   EXPECT_TRUE(refuses("codes[1]: expected 0 or more", [](Request& r) { r.codes.values[1] = -1; }));
   EXPECT_TRUE(
       refuses("at least one token of sound", [](Request& r) { r.codes.values = {50, 51}; }));
-  EXPECT_TRUE(refuses("codes: expected at most 16 tokens",
+  EXPECT_TRUE(refuses("codes: expected at most 13 tokens",
                       [](Request& r) { r.codes = {14, 1, std::vector<std::int32_t>(14, 1)}; }));
   EXPECT_TRUE(refuses("voice: expected the name", [](Request& r) { r.voice.reset(); }));
   EXPECT_TRUE(refuses("noise: expected [10, 6]",
@@ -199,6 +88,20 @@ TEST_F(S3GenItinerary, RequestsThatDoNotFitAreRefused) {
     r.flow = Flow{};
     r.flow->steps = 129;
   }));
+  EXPECT_TRUE(refuses("flow.mode: expected", [](Request& r) {
+    r.flow = Flow{};
+    r.flow->mode = "pieces";
+  }));
+  EXPECT_TRUE(refuses("flow.hops: expected none without", [](Request& r) {
+    r.flow = Flow{};
+    r.flow->hops = {5};
+  }));
+  EXPECT_TRUE(refuses("flow.hops[1]: expected 1 to",
+                      [](Request& r) { r = in_chunks(std::move(r), {5, 0}); }));
+  EXPECT_TRUE(refuses("flow.history: expected 1 to",
+                      [](Request& r) { r = in_chunks(std::move(r), {5}, 0); }));
+  EXPECT_TRUE(refuses("codes: expected at most 0 tokens",
+                      [](Request& r) { r = in_chunks(std::move(r), {12}, 4); }));
   EXPECT_TRUE(refuses("flow.method: expected none", [](Request& r) {
     r.flow = Flow{};
     r.flow->method = "euler";

@@ -4,6 +4,7 @@
 
 #include "support/causal_models.h"
 #include "support/errors.h"
+#include "support/s3gen_models.h"
 
 namespace ttsrt::model::t3 {
 namespace {
@@ -37,6 +38,27 @@ TEST(T3Config, RefusesFieldsThatDoNotFit) {
   model["decoder"]["learned_positions"] = true;
   EXPECT_TRUE(
       throws_naming<FormatError>("model.decoder.learned_positions", [&model] { read(model); }));
+}
+
+TEST(T3Config, WhatMakesSoundFitsItsTokens) {
+  Json model = test::t3_config().at("model");
+  EXPECT_FALSE(read(model).sound.has_value());
+  model["frame_rate"] = 25.0;
+  Json sound = s3gen::model_json("cfm");
+  sound["flow"]["vocab"] = 38;
+  sound["vocoder"] = s3gen::vocoder_json();
+  model["sound_model"] = sound;
+  ASSERT_TRUE(read(model).sound.has_value());
+  EXPECT_EQ(read(model).sound->vocab, 38);
+  const auto refuses = [&model](const char* words, const char* pointer, const Json& value) {
+    Json changed = model;
+    changed[Json::json_pointer(pointer)] = value;
+    return throws_naming<FormatError>(words, [&changed] { read(changed); });
+  };
+  EXPECT_TRUE(
+      refuses("sound_model.flow.vocab: expected at most 38", "/sound_model/flow/vocab", 39));
+  EXPECT_TRUE(refuses("sound_model: expected 20 tokens of a second, got 25", "/frame_rate", 20.0));
+  EXPECT_TRUE(refuses("sound_model.vocoder: expected one", "/sound_model/vocoder", nullptr));
 }
 
 TEST(T3Config, HeadsOfTheAnalyzer) {
