@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ttsrt_rt.options import (
         FlowMethod,
+        FlowMode,
         MaskGitSampling,
         PriorMode,
         RepetitionScope,
@@ -264,6 +265,13 @@ class Flow:
         lens: Frames of the prompt; None for all that are given.
         no_ref_audio: True for a prompt that is not heard: its frames take part as silence, and come
             back as zeros.
+        mode: Sound of speech tokens (Chatterbox): "whole", as the original, of all tokens at once;
+            or "chunks", which become sound while tokens are drawn. Their sound is not that of
+            "whole" (docs/chatterbox.md#chunks). None for "whole".
+        hops: With "chunks", tokens of each chunk; the last number is that of all that follow. Empty
+            for 25, 50, 100.
+        history: With "chunks", tokens in front of a chunk, behind the prompt, that are integrated
+            with it; None for all.
     """
 
     steps: int | None = None
@@ -275,6 +283,9 @@ class Flow:
     max_duration: int | None = None
     lens: int | None = None
     no_ref_audio: bool = False
+    mode: FlowMode | None = None
+    hops: Sequence[int] = ()
+    history: int | None = None
 
 
 @named_fields

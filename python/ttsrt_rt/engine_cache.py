@@ -52,6 +52,7 @@ CONVERT_OPTIONS = (
     "heads",
     "conds",
     "voice_encoder",
+    "sound",
     "vocab",
     "vocoder",
     "use_ema",
@@ -61,6 +62,7 @@ CONVERT_OPTIONS = (
     "dictionaries",
 )
 _PATH_OPTIONS = ("config", "conds", "voice_encoder", "vocab", "vocoder", "text_files")
+_SOUND = "sound"  # a path, or whether what is beside the source is taken
 _DICTIONARIES = "dictionaries"  # files by their names
 _CODEC = "codec"  # a checkpoint of its own, which is converted as the first one is
 # What converters take from the folder of a source without being told.
@@ -140,8 +142,8 @@ def _settings(options: CheckpointOptions) -> dict[str, Any]:
     }
     if "dtype" in settings:
         settings["dtype"] = dtype_name(settings["dtype"], "dtype", get_args(DType))
-    for name in _PATH_OPTIONS:
-        if name in settings:
+    for name in (*_PATH_OPTIONS, _SOUND):
+        if name in settings and not isinstance(settings[name], bool):
             settings[name] = os.fspath(_path_of(settings[name], name))
     given = options.get("dictionaries")
     if given is not None:
@@ -171,8 +173,9 @@ def _files_of(path: Path, settings: Mapping[str, Any]) -> dict[str, Path]:
         for name in (f"{path.stem}.hparams.yaml", f"{path.stem}.yaml", *_BESIDE):
             if path.suffix != ".nemo" and (path.parent / name).is_file():
                 files[name] = path.parent / name
-    for name in _PATH_OPTIONS:
-        if name not in settings:
+        files |= {each.name: each for each in _sounds_beside(path)}
+    for name in (*_PATH_OPTIONS, _SOUND):
+        if name not in settings or isinstance(settings[name], bool):
             continue
         given = Path(settings[name])
         if given.is_dir():  # of a vocoder, of dictionaries
@@ -182,6 +185,15 @@ def _files_of(path: Path, settings: Mapping[str, Any]) -> dict[str, Path]:
     for name, file in settings.get(_DICTIONARIES, {}).items():
         files[f"{_DICTIONARIES}={name}"] = Path(file)
     return files
+
+
+def _sounds_beside(path: Path) -> list[Path]:
+    """The files beside a T3 that make sound of its tokens."""
+    from ttsrt_rt.convert.sources import S3GEN_FILE, T3_FILE
+
+    if not T3_FILE.fullmatch(path.name):
+        return []
+    return [each for each in path.parent.iterdir() if S3GEN_FILE.fullmatch(each.name)]
 
 
 def _found(path: Path) -> Path:

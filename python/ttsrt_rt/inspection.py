@@ -168,6 +168,10 @@ def _front_end(
 def _codec(description: dict[str, Any]) -> str:
     """The codec of a model, or the model that is one, in words."""
     family, model = description["family"], description["model"]
+    sound = model.get("sound_model")
+    if sound:
+        kind = {"cfm": "guided", "meanflow": "mean"}[sound["flow"]["kind"]]
+        return f"S3Gen ({kind} flow), {sound['sample_rate']} Hz"
     codec = model if family == "nanocodec" else model.get("codec_model")
     if not codec:
         return ""

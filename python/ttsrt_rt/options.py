@@ -35,6 +35,7 @@ __all__ = [
     "F5Tokenizer",
     "F5Variant",
     "FlowMethod",
+    "FlowMode",
     "MaskGitSampling",
     "NgramMatch",
     "Preempt",
@@ -69,6 +70,7 @@ NgramMatch: TypeAlias = Literal["last", "first"]
 Suppress: TypeAlias = Literal["upto", "single"]
 TextSplit: TypeAlias = Literal["auto", "never", "sentences", "phrases"]
 FlowMethod: TypeAlias = Literal["euler", "midpoint"]
+FlowMode: TypeAlias = Literal["whole", "chunks"]
 RepetitionScope: TypeAlias = Literal["all", "generated"]
 MaskGitSampling: TypeAlias = Literal["default", "causal", "purity_default", "purity_causal"]
 EosMethod: TypeAlias = Literal[
@@ -118,6 +120,7 @@ class ConvertOptions(TypedDict, total=False):
     heads: int | None
     conds: str | os.PathLike[str] | None
     voice_encoder: str | os.PathLike[str] | None
+    sound: str | os.PathLike[str] | bool | None
     vocab: str | os.PathLike[str] | None
     vocoder: str | os.PathLike[str] | None
     use_ema: bool | None
@@ -193,6 +196,7 @@ class CheckpointOptions(_PackOptions, _RunOptions, total=False):
     heads: int | None
     conds: str | os.PathLike[str] | None
     voice_encoder: str | os.PathLike[str] | None
+    sound: str | os.PathLike[str] | bool | None
     vocab: str | os.PathLike[str] | None
     vocoder: str | os.PathLike[str] | None
     use_ema: bool | None

@@ -9,13 +9,20 @@ from typing import TypeAlias
 
 from ttsrt_rt.errors import ConfigError
 
-__all__ = ["Progress", "ProgressCallback", "reporting"]
+__all__ = ["Progress", "ProgressCallback", "reporting", "share_of"]
 
 ProgressCallback: TypeAlias = Callable[[int, int, str], None]
 """Called with (tensors done, of all, name of the one just done)."""
 
 Progress: TypeAlias = bool | ProgressCallback | None
 """True: a bar if standard error is a terminal; False or None: nothing; or a function."""
+
+
+def share_of(report: ProgressCallback, before: int, count: int) -> ProgressCallback:
+    """Returns the function to call for tensors that are `count` with others, of which `before` come
+    first.
+    """
+    return lambda done, _of, name: report(before + done, count, name)
 
 
 @contextmanager

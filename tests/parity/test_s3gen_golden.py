@@ -85,6 +85,23 @@ def run(executor: rt.Executor, golden: dict[str, Array]) -> rt.Result:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("case", KINDS)
+def test_chunks(case: str, device: str, engine: Callable[[str], Path]) -> None:
+    """The schedule of 3, 6, 9, ... tokens, each of which sees 3 more."""
+    golden = loaded(f"{case}/flow.npz")
+    tokens = golden["token"][0].astype(np.int32)
+    flow = rt.Flow(mode="chunks", hops=(3,))
+    with rt.Executor(engine(case), device=device) as executor:
+        add_voice(executor, golden)
+        request = request_of(tokens, voice="golden", noise=golden["noise"][0].T, flow=flow)
+        result = executor.generate(request, return_spectrogram=True)
+    assert result.finish_reason == "stop" and result.spectrogram is not None
+    assert distance(result.spectrogram.T, golden["mel_chunks"][0]) < NEAR_MEL[device]
+    difference = distance(golden["mel_chunks"], golden["mel"])
+    assert 0.05 < difference < 0.25  # docs/chatterbox.md#chunks
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("case", KINDS)
 def test_every_stage(case: str, device: str, engine: Callable[[str], Path]) -> None:
     golden = loaded(f"{case}/flow.npz")
     with rt.Executor(engine(case), device=device, trace=True) as executor:

@@ -22,6 +22,11 @@ _FAMILY_OPTIONS: dict[str, tuple[type, str]] = {
     "heads": (int, "T3: attention heads of the backbone; S3Gen: of the estimator"),
     "conds": (str, "T3, S3Gen: the conds.pt of the built-in voice, if it is not beside the source"),
     "voice_encoder": (str, "S3Gen: its ve.safetensors, if it is not beside the source"),
+    "sound": (
+        str,
+        "T3: the s3gen* file that makes sound of its tokens, if it is not beside the source; false "
+        "for none",
+    ),
     "vocab": (str, "F5-TTS: its vocab.txt, if it is not beside the source"),
     "vocoder": (str, "F5-TTS: a Vocos to store with the model: its folder"),
     "allow_long": (int, "language models: positions of a text, more than it was trained for"),
@@ -132,6 +137,8 @@ def _run(args: argparse.Namespace) -> int:
     for name in ("encoder_causal", "use_ema", "front_end"):
         if getattr(args, name) is not None:
             given[name] = getattr(args, name) == "true"
+    if given.get("sound") in ("true", "false"):
+        given["sound"] = given["sound"] == "true"
     folder = convert(args.source, output, overwrite=args.overwrite, **given)
     print(f"checkpoint: {folder}")
     return 0

@@ -1,5 +1,6 @@
 """Reads and writes the checkpoint folder: `config.json`, `model.safetensors`, `voices` where the
-model brings voice files, and `text` where it brings what makes ids of a text.
+model brings voice files, `text` where it brings what makes ids of a text, and `sound` where it
+brings what makes sound of its codes: a checkpoint, too.
 
 A checkpoint is written into a temporary folder and takes its name at the end, so an incomplete
 checkpoint never has the final name (ttsrt/publish.h of the library, which `build` uses too). An
@@ -39,6 +40,7 @@ CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 VOICES_NAME = "voices"
 TEXT_NAME = "text"
+SOUND_NAME = "sound"  # a checkpoint of what makes sound of the model's codes
 MAX_CONFIG_BYTES = 16 << 20
 
 
@@ -150,6 +152,18 @@ def open_tensors(
     return weights
 
 
+def write_config(path: Path, config: Mapping[str, Any]) -> None:
+    """Writes the contents of config.json.
+
+    Raises:
+        ConfigError: it cannot be written.
+        CapacityError: the disk is full.
+    """
+    text = json.dumps(config, indent=2) + "\n"
+    with writing(path), path.open("wb") as file:
+        file.write(text.encode("utf-8"))
+
+
 class CheckpointWriter:
     """Writes a checkpoint folder that appears only when it is complete; a context manager.
 
@@ -179,7 +193,7 @@ class CheckpointWriter:
             format=FORMAT,
             description=CONFIG_NAME,
             others=[WEIGHTS_NAME],
-            folders=[VOICES_NAME, TEXT_NAME],
+            folders=[VOICES_NAME, TEXT_NAME, SOUND_NAME],
             overwrite=self._overwrite,
         )
         _LOG.info("writing %s in %s", self._native.target, self._native.folder)
@@ -207,9 +221,7 @@ class CheckpointWriter:
         """
         folder = Path(self._native.folder)
         write_weights(folder / WEIGHTS_NAME)
-        text = json.dumps(config, indent=2) + "\n"
-        with writing(folder / CONFIG_NAME), (folder / CONFIG_NAME).open("wb") as file:
-            file.write(text.encode("utf-8"))
+        write_config(folder / CONFIG_NAME, config)
         for name, write_file in (others or {}).items():
             path = folder / name
             with writing(path):

@@ -14,15 +14,16 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from ttsrt_rt.convert.archive import open_weights
 from ttsrt_rt.convert.checkpoint import CheckpointWriter, config_of
 from ttsrt_rt.convert.lazy_tensor import LazyTensor
 from ttsrt_rt.convert.magpie_model import to_json
 from ttsrt_rt.convert.manifest import check_tensors
-from ttsrt_rt.convert.mapped_tensor import write_mapped
+from ttsrt_rt.convert.mapped_tensor import MappedTensor, write_mapped
 from ttsrt_rt.convert.nanocodec_tensors import rename_norms
 from ttsrt_rt.convert.s3gen_manifest import FAMILY, declared_s3gen, usual_defaults
 from ttsrt_rt.convert.s3gen_model import S3Gen
@@ -39,7 +40,7 @@ from ttsrt_rt.progress import Progress, reporting
 from ttsrt_rt.quoting import list_names, quote
 from ttsrt_rt.voice_file import VoiceFile
 
-__all__ = ["convert_s3gen", "looks_like_s3gen"]
+__all__ = ["OpenedS3Gen", "check_voice", "convert_s3gen", "looks_like_s3gen", "open_s3gen"]
 
 LOGGER = logging.getLogger(__name__)
 
@@ -121,31 +122,64 @@ def convert_s3gen(
         report = files.enter_context(reporting(progress, "convert"))
         writer = files.enter_context(CheckpointWriter(output_dir, overwrite=overwrite))
         path = find_source(Path(source))
-        weights = files.enter_context(open_weights(path, root=root))
-        tensors = _named(weights)
-        others = sorted(name for name in tensors if name.split(".", 1)[0] not in PARTS)
-        if others:
-            raise FormatError(
-                f"{path.name}: {len(others)} unexpected tensors: {list_names(others)}"
-            )
-        told = {"file": path.name}
-        beside = _voice_encoder_beside(path, tensors, voice_encoder)
-        if beside is not None:
-            tensors |= _open_voice_encoder(files, beside)
-            told["voice_encoder"] = beside.name
-        model = read_s3gen_model(shapes_of(tensors), heads)
-        mapped = make_tensors(plan_s3gen(model), tensors, dtype, is_unused)
-        defaults = usual_defaults(model)
-        blocks = {"model": to_json(model), "defaults": to_json(defaults) if defaults else {}}
-        config = config_of(FAMILY, told, blocks)
-        made = {name: (tensor.dtype, tensor.shape) for name, tensor in mapped.items()}
-        check_tensors(declared_s3gen(config), made)
-        voice = _built_in_voice(path, conds, variant, model)
-        LOGGER.info("%s: %s", path.name, ", ".join(parts_of(tensors)))
-        for name, value in to_json(model).items():
-            LOGGER.info("model.%s: %s", name, json.dumps(value))
-        writer.write(config, lambda at: write_mapped(at, mapped, report), voice_writers(voice))
+        made = open_s3gen(files, path, dtype=dtype, root=root, heads=heads, ve=voice_encoder)
+        voice = _built_in_voice(path, conds, variant, made.model)
+        writer.write(
+            made.config, lambda at: write_mapped(at, made.tensors, report), voice_writers(voice)
+        )
     return Path(output_dir)
+
+
+@dataclass(frozen=True)
+class OpenedS3Gen:
+    """What a source becomes: config.json, the model in it, and the tensors, still unread."""
+
+    config: dict[str, Any]
+    model: S3Gen
+    tensors: Mapping[str, MappedTensor]
+
+
+def open_s3gen(
+    files: ExitStack,
+    path: Path,
+    *,
+    dtype: str | None = None,
+    root: str | None = None,
+    heads: int | None = None,
+    ve: str | os.PathLike[str] | None = None,
+) -> OpenedS3Gen:
+    """Opens a source, and the voice encoder beside it, for as long as `files` is open.
+
+    Args:
+        files: closes what is opened.
+        path: the file.
+        dtype, root, heads: as of `convert_s3gen`.
+        ve: as its `voice_encoder`.
+
+    Raises:
+        ConfigError, NotFoundError, FormatError: as `convert_s3gen`.
+    """
+    weights = files.enter_context(open_weights(path, root=root))
+    tensors = _named(weights)
+    others = sorted(name for name in tensors if name.split(".", 1)[0] not in PARTS)
+    if others:
+        raise FormatError(f"{path.name}: {len(others)} unexpected tensors: {list_names(others)}")
+    told = {"file": path.name}
+    beside = _voice_encoder_beside(path, tensors, ve)
+    if beside is not None:
+        tensors |= _open_voice_encoder(files, beside)
+        told["voice_encoder"] = beside.name
+    model = read_s3gen_model(shapes_of(tensors), heads)
+    mapped = make_tensors(plan_s3gen(model), tensors, dtype, is_unused)
+    defaults = usual_defaults(model)
+    blocks = {"model": to_json(model), "defaults": to_json(defaults) if defaults else {}}
+    config = config_of(FAMILY, told, blocks)
+    made = {name: (tensor.dtype, tensor.shape) for name, tensor in mapped.items()}
+    check_tensors(declared_s3gen(config), made)
+    LOGGER.info("%s: %s", path.name, ", ".join(parts_of(tensors)))
+    for name, value in to_json(model).items():
+        LOGGER.info("model.%s: %s", name, json.dumps(value))
+    return OpenedS3Gen(config, model, mapped)
 
 
 def _voice_encoder_beside(
@@ -190,12 +224,16 @@ def _built_in_voice(
             LOGGER.warning("conds.pt: left out, as it has no part for the vocoder")
             return None
         raise FormatError(f"{conds}: gen: expected what the vocoder needs, got nothing")
-    _check_voice(voice, model, path.parent / "conds.pt" if conds is None else Path(conds))
+    check_voice(voice, model, path.parent / "conds.pt" if conds is None else Path(conds))
     return voice
 
 
-def _check_voice(voice: VoiceFile, model: S3Gen, path: Path) -> None:
-    """Compares the sizes of a voice with those of the model."""
+def check_voice(voice: VoiceFile, model: S3Gen, path: Path) -> None:
+    """Compares the sizes of a voice with those of the model.
+
+    Raises:
+        FormatError: they differ.
+    """
     flow = model.flow
     if flow is None:
         return

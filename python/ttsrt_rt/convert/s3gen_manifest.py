@@ -24,7 +24,7 @@ FAMILY = "s3gen"
 WEIGHT_DTYPES = ("float32", "bfloat16", "float16")
 ROLES = {1: "vector", 2: "matrix"}
 SILENCE = 4299
-MAX_STEPS, MAX_GUIDANCE, MAX_SILENCE = 128, 100.0, 100
+MAX_STEPS, MAX_GUIDANCE, MAX_SILENCE, MAX_CROPPED = 128, 100.0, 100, 5
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,15 @@ class S3GenDefaults:
         steps: evaluations of the flow.
         guidance: how much further than the conditioned direction the flow goes: 0 has none.
         silence_token, silence_tokens: what is appended to the tokens of a text, and how often.
+        cropped_tokens: how many of the last tokens take part and are not heard. Version 0.1.7 of
+            the original has none; later sources crop one of multilingual models.
     """
 
     steps: int
     guidance: float
     silence_token: int
     silence_tokens: int
+    cropped_tokens: int = 0
 
 
 def usual_defaults(model: S3Gen) -> S3GenDefaults | None:
@@ -75,7 +78,15 @@ def read_s3gen_config(config: Mapping[str, Any]) -> tuple[S3Gen, S3GenDefaults |
         guidance=block.number("guidance", 0.0, MAX_GUIDANCE if is_guided else 0.0),
         silence_token=block.integer("silence_token", 0, last),
         silence_tokens=block.integer("silence_tokens", 0, MAX_SILENCE),
+        cropped_tokens=cropped_of(block),
     )
+
+
+def cropped_of(block: Block) -> int:
+    """The field "cropped_tokens" of defaults, which may be missing."""
+    if "cropped_tokens" not in block.values:
+        return 0
+    return block.integer("cropped_tokens", 0, MAX_CROPPED)
 
 
 def declared_s3gen(config: Mapping[str, Any]) -> dict[str, DeclaredTensor]:

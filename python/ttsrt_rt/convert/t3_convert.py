@@ -2,7 +2,8 @@
 
 The source is one file with the original keys, `.safetensors` or `.pt`: English, multilingual, a
 single-language pack, Turbo, Nano or Flash. A `conds.pt` beside it, the voice that the release
-brings, becomes a voice file in the checkpoint.
+brings, becomes a voice file in the checkpoint, and an S3Gen beside it a checkpoint in its folder
+`sound`.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from ttsrt_rt.convert.sources import find_source
 from ttsrt_rt.convert.t3_defaults import read_defaults
 from ttsrt_rt.convert.t3_model import Shapes, T3Model, T3Options, read_model
 from ttsrt_rt.convert.t3_prior import block_prior
+from ttsrt_rt.convert.t3_sound import find_sound, open_sound, sound_writers
 from ttsrt_rt.convert.t3_tensors import ROOTS, is_unused, map_tensors, plan_tensors
 from ttsrt_rt.convert.t3_text import t3_text_folder
 from ttsrt_rt.convert.t3_voice import find_conds, voice_writers
 from ttsrt_rt.convert.text_front_end import file_writers
 from ttsrt_rt.convert.wrapped_names import unwrap_names
 from ttsrt_rt.options import DType, dtype_name
-from ttsrt_rt.progress import Progress, reporting
+from ttsrt_rt.progress import Progress, reporting, share_of
 from ttsrt_rt.quoting import list_names, quote
 
 __all__ = ["convert_t3", "looks_like_t3"]
@@ -62,6 +64,7 @@ def convert_t3(
     heads: int | None = None,
     conds: str | os.PathLike[str] | None = None,
     front_end: bool | None = None,
+    sound: str | os.PathLike[str] | bool | None = None,
 ) -> Path:
     """Converts a T3 model and returns the new folder.
 
@@ -80,8 +83,11 @@ def convert_t3(
         conds: the `conds.pt` of the built-in voice. None takes one in the folder of the source.
         front_end: whether to store the release's text tokenizer. None: where its files are in the
             folder of the source; True: it is an error if they aren't; False: never.
+        sound: the `s3gen*` file that makes sound of the tokens, which is stored with the model.
+            None takes the one in the folder of the source, if there is one; False: none.
 
     Raises:
+        NotFoundError: a file that was given does not exist.
         ConfigError: the variant or the heads cannot be told or contradict the tensors; or the
             output folder is in use or cannot be written.
         CapacityError: the disk is full.
@@ -113,8 +119,15 @@ def convert_t3(
             )
         _log(path, model, mapped, [name for name in tensors if is_unused(name)])
         voice = find_conds(path, conds, [model.variant])
-        others = {**voice_writers(voice), **file_writers(t3_text_folder(path, model, front_end))}
-        writer.write(config, lambda made: write_mapped(made, mapped, report), others)
+        of_sound = open_sound(files, find_sound(path, sound, model.variant), voice, dtype)
+        count = len(mapped) + (len(of_sound.tensors) if of_sound else 0)
+        others = {
+            **voice_writers(voice),
+            **file_writers(t3_text_folder(path, model, front_end)),
+            **sound_writers(of_sound, share_of(report, len(mapped), count)),
+        }
+        tell = share_of(report, 0, count)
+        writer.write(config, lambda made: write_mapped(made, mapped, tell), others)
     return Path(output_dir)
 
 

@@ -63,6 +63,7 @@ def test_both_formats_give_the_same_checkpoint(tmp_path: Path) -> None:
         "guidance": 0.7,
         "silence_token": 4299,
         "silence_tokens": 0,
+        "cropped_tokens": 0,
     }
 
 

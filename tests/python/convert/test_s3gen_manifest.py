@@ -87,6 +87,9 @@ def test_every_number_has_limits(config: Config) -> None:
         for name in path[:-1]:
             place = place[name]
         del place[path[-1]]
+        if path == ("defaults", "cropped_tokens"):
+            assert read_s3gen_config(short) == read_s3gen_config(config)
+            continue
         with pytest.raises(FormatError, match=path[-1]):
             read_s3gen_config(short)
 
