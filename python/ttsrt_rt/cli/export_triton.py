@@ -20,9 +20,14 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--codec",
         default="none",
-        help="none, or chatterbox: the original vocoder, where its package is installed",
+        help="none; native: sound by our own engines; or chatterbox: the original vocoder, where "
+        "its package is installed",
     )
-    parser.add_argument("--codec_dir", metavar="DIR", help="the original files of that codec")
+    parser.add_argument(
+        "--codec_dir",
+        metavar="DIR",
+        help="native: an engine of S3Gen, if ENGINE makes no sound; chatterbox: its original files",
+    )
     parser.add_argument(
         "--voice",
         nargs="+",

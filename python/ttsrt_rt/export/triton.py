@@ -14,6 +14,7 @@ from ttsrt_rt.export.triton_fields import (
     INPUTS,
     MODEL_NAME,
     S3GEN_NAME,
+    SOUND_OUTPUTS,
     SPEECH_NAME,
     config,
 )
@@ -32,7 +33,7 @@ __all__ = ["export_triton"]
 _FORMAT = "ttsrt.triton_repository"
 _DESCRIPTION = "ttsrt_triton.json"
 _MAX_VOICE_BYTES = 64 << 20
-_CODECS = ("none", "chatterbox")
+_CODECS = ("none", "native", "chatterbox")
 
 
 def export_triton(
@@ -54,9 +55,11 @@ def export_triton(
     Args:
         engine: An engine folder; the repository refers to it by its absolute path.
         output_dir: The folder to create.
-        codec: "none", or "chatterbox" for two more models: `s3gen`, which calls the original
-            package, and `ttsrt_speech`, which gives a waveform.
-        codec_dir: With a codec: the folder of the original files.
+        codec: "none"; "native" for `ttsrt_speech`, which gives a waveform, and, where the engine
+            makes no sound itself, `s3gen`, which makes it with an engine of S3Gen; or "chatterbox"
+            for the same with an `s3gen` that calls the original package.
+        codec_dir: With "native", the engine of S3Gen, if the other one makes no sound; with
+            "chatterbox", the folder of the original files.
         voices: Voice files, or files of one array of rows or codes; they are copied, and each voice
             is named like its file.
         device: As of `Executor`; None for its default.
@@ -81,13 +84,14 @@ def export_triton(
         parameters["device"] = device
     if num_threads is not None:
         parameters["num_threads"] = str(num_threads)
+    outputs = (*CODE_OUTPUTS, *(SOUND_OUTPUTS if opened.info.has_vocoder else ()))
     files = {
         f"{MODEL_NAME}/config.pbtxt": config(
-            MODEL_NAME, INPUTS, CODE_OUTPUTS, parameters, is_decoupled=True
+            MODEL_NAME, INPUTS, outputs, parameters, is_decoupled=True
         ).encode(),
         f"{MODEL_NAME}/1/model.py": _program("triton_model", "Model"),
         **_voice_files(voices, opened),
-        **_codec_files(codec, codec_dir),
+        **_codec_files(codec, codec_dir, opened, voices),
     }
     return write_tree(
         path_of(output_dir, "output_dir"),
@@ -131,27 +135,79 @@ def _voice_files(
     return files
 
 
-def _codec_files(codec: str, codec_dir: str | os.PathLike[str] | None) -> dict[str, bytes]:
+def _codec_files(
+    codec: str,
+    codec_dir: str | os.PathLike[str] | None,
+    engine: _core.Engine,
+    voices: Sequence[str | os.PathLike[str]],
+) -> dict[str, bytes]:
     if codec not in _CODECS:
         raise ConfigError(f"codec: expected one of {', '.join(_CODECS)}, got {show(codec)}")
     if codec == "none":
         if codec_dir is not None:
             raise ConfigError("codec_dir: expected none without a codec")
         return {}
-    require_package()
+    if codec == "native" and engine.info.has_vocoder:
+        if codec_dir is not None:
+            raise ConfigError("codec_dir: expected none, as the engine makes sound itself")
+        return _speech_files({"model": MODEL_NAME})
     if codec_dir is None:
-        raise ConfigError("codec_dir: expected the folder of Chatterbox's files, got none")
+        wanted = "an engine of S3Gen" if codec == "native" else "the folder of Chatterbox's files"
+        raise ConfigError(f"codec_dir: expected {wanted}, got none")
     folder = path_of(codec_dir, "codec_dir")
-    find_weights(folder)
+    files: dict[str, bytes] = {}
+    if codec == "native":
+        files |= _sound_voices(voices, _open_sound(folder))
+        program = _program("triton_sound", "Sound")
+    else:
+        require_package()
+        find_weights(folder)
+        program = _program("triton_s3gen", "Vocoder")
     vocoder = {"codec_dir": os.path.realpath(folder)}
-    speech = {"model": MODEL_NAME, "vocoder": S3GEN_NAME}
     return {
         f"{S3GEN_NAME}/config.pbtxt": config(
             S3GEN_NAME, S3GEN_INPUTS, S3GEN_OUTPUTS, vocoder, is_decoupled=False
         ).encode(),
-        f"{S3GEN_NAME}/1/model.py": _program("triton_s3gen", "Vocoder"),
+        f"{S3GEN_NAME}/1/model.py": program,
+        **files,
+        **_speech_files({"model": MODEL_NAME, "vocoder": S3GEN_NAME}),
+    }
+
+
+def _speech_files(parameters: dict[str, str]) -> dict[str, bytes]:
+    return {
         f"{SPEECH_NAME}/config.pbtxt": config(
-            SPEECH_NAME, INPUTS, SPEECH_OUTPUTS, speech, is_decoupled=False
+            SPEECH_NAME, INPUTS, SPEECH_OUTPUTS, parameters, is_decoupled=False
         ).encode(),
         f"{SPEECH_NAME}/1/model.py": _program("triton_speech", "Speech"),
     }
+
+
+def _open_sound(folder: Path) -> _core.Engine:
+    """The engine that makes sound of codes.
+
+    Raises:
+        ConfigError: It is of another model.
+        FormatError: It is damaged.
+    """
+    from ttsrt_rt import _core
+
+    engine = _core.Engine.open(os.fspath(folder))
+    if engine.info.family != "s3gen" or not engine.info.has_vocoder:
+        raise ConfigError(
+            f"codec_dir: {folder}: expected an engine of S3Gen with its vocoder, got one of "
+            f"{engine.info.family}"
+        )
+    return engine
+
+
+def _sound_voices(
+    voices: Sequence[str | os.PathLike[str]], engine: _core.Engine
+) -> dict[str, bytes]:
+    """The voice files that have what makes sound, as files of the vocoder."""
+    files: dict[str, bytes] = {}
+    for each in voices:
+        path = path_of(each, "voices")
+        read_voice_arguments(path, engine)
+        files[f"{S3GEN_NAME}/1/voices/{path.name}"] = read_regular(path, _MAX_VOICE_BYTES)
+    return files

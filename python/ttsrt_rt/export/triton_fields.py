@@ -9,7 +9,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["CODE_OUTPUTS", "INPUTS", "MODEL_NAME", "S3GEN_NAME", "SPEECH_NAME", "Tensor", "config"]
+__all__ = [
+    "CODE_OUTPUTS",
+    "INPUTS",
+    "MODEL_NAME",
+    "S3GEN_NAME",
+    "SOUND_OUTPUTS",
+    "SPEECH_NAME",
+    "Tensor",
+    "config",
+]
 
 MODEL_NAME = "ttsrt"
 S3GEN_NAME = "s3gen"
@@ -53,6 +62,8 @@ CODE_OUTPUTS = (
     Tensor("first_frame", "INT32"),
     Tensor("finish_reason", "STRING"),  # empty before the last response
 )
+# Of engines that make sound: the new samples, which may be none.
+SOUND_OUTPUTS = (Tensor("waveform", "FP32", (-1,)), Tensor("sample_rate", "INT32"))
 
 
 def config(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ttsrt_rt.errors import CapacityError, ClosedError, ConfigError
 from ttsrt_rt.executor import Executor
@@ -27,7 +28,7 @@ from ttsrt_rt.handle import Handle
 from ttsrt_rt.quoting import show
 from ttsrt_rt.result import Event
 
-__all__ = ["Model", "parameters_of"]
+__all__ = ["Model", "add_voice", "parameters_of", "sound_tensors", "voice_of"]
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.05
@@ -116,13 +117,15 @@ class Model:
     def _send(self, sender: Any, event: Event) -> None:
         tensor = self.utils.Tensor
         reason = event.finish_reason if event.is_last else ""
-        response = self.utils.InferenceResponse(
-            output_tensors=[
-                tensor("codes", np.ascontiguousarray(event.codes, dtype=np.int32)),
-                tensor("first_frame", np.array([event.first_frame], np.int32)),
-                tensor("finish_reason", np.array([(reason or "").encode()], np.object_)),
-            ]
-        )
+        outputs = [
+            tensor("codes", np.ascontiguousarray(event.codes, dtype=np.int32)),
+            tensor("first_frame", np.array([event.first_frame], np.int32)),
+            tensor("finish_reason", np.array([(reason or "").encode()], np.object_)),
+        ]
+        rate = self._executor.engine.info.sample_rate
+        if self._executor.engine.info.has_vocoder and rate is not None:
+            outputs += sound_tensors(tensor, event.audio, rate)
+        response = self.utils.InferenceResponse(output_tensors=outputs)
         final = self.utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if event.is_last else 0
         sender.send(response, flags=final)
 
@@ -139,6 +142,12 @@ class Model:
         error = self.utils.TritonError(message, code)
         response = self.utils.InferenceResponse(output_tensors=[], error=error)
         sender.send(response, flags=self.utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+def sound_tensors(tensor: Any, samples: NDArray[np.float32] | None, rate: int) -> list[Any]:
+    """The tensors of `SOUND_OUTPUTS`, as the class `tensor` of Triton makes them."""
+    sound = np.zeros(0, np.float32) if samples is None else np.ascontiguousarray(samples)
+    return [tensor("waveform", sound), tensor("sample_rate", np.array([rate], np.int32))]
 
 
 def fields_of(utils: Any, request: Any) -> dict[str, Any]:
@@ -161,7 +170,7 @@ def fields_of(utils: Any, request: Any) -> dict[str, Any]:
                 f"{tensor.name}: expected one value, got {list(map(int, values.shape))}"
             )
         value = values.reshape(-1)[0]
-        fields[tensor.name] = _voice(value) if tensor.kind == "STRING" else value.item()
+        fields[tensor.name] = voice_of(value) if tensor.kind == "STRING" else value.item()
     return fields
 
 
@@ -174,7 +183,7 @@ def add_voice(executor: Executor, path: Path) -> None:
     executor.add_voice(path.stem, **read_voice_arguments(path, executor.engine))
 
 
-def _voice(value: object) -> int | str:
+def voice_of(value: object) -> int | str:
     """A voice's name, or the index of a stored voice in decimal digits."""
     if not isinstance(value, (bytes, str)):
         raise ConfigError(f"voice: expected a name or a number, got {show(value)}")

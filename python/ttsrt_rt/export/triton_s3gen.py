@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ttsrt_rt.errors import ConfigError, NotFoundError
-from ttsrt_rt.export.triton_fields import Tensor
+from ttsrt_rt.export.triton_fields import SOUND_OUTPUTS, Tensor
 from ttsrt_rt.export.triton_model import parameters_of
 
 __all__ = ["S3GEN_INPUTS", "S3GEN_OUTPUTS", "Vocoder", "require_package"]
@@ -30,7 +30,7 @@ S3GEN_INPUTS = (
     Tensor("codes", "INT32", (-1, -1)),
     Tensor("voice", "STRING", is_optional=True),
 )
-S3GEN_OUTPUTS = (Tensor("waveform", "FP32", (-1,)), Tensor("sample_rate", "INT32"))
+S3GEN_OUTPUTS = SOUND_OUTPUTS
 
 
 def require_package() -> None:

@@ -1,7 +1,8 @@
 """The Triton model `ttsrt_speech`: text ids in, one waveform out.
 
 It asks the model `ttsrt` for codes and then the vocoder for the waveform, inside the server: an
-ensemble can't hold a decoupled model. Clients that want codes as they are made ask `ttsrt`.
+ensemble can't hold a decoupled model. Without a vocoder, `ttsrt` makes the sound, too. Clients that
+want codes or sound as they are made ask `ttsrt`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ttsrt_rt.errors import InternalError
-from ttsrt_rt.export.triton_fields import CODE_OUTPUTS, INPUTS, Tensor
+from ttsrt_rt.export.triton_fields import CODE_OUTPUTS, INPUTS, SOUND_OUTPUTS, Tensor
 from ttsrt_rt.export.triton_model import parameters_of
 from ttsrt_rt.export.triton_s3gen import S3GEN_OUTPUTS
 
@@ -29,7 +30,7 @@ class Speech:
     def initialize(self, args: dict[str, str]) -> None:
         """Reads the names of the two models."""
         given = parameters_of(args)
-        self._model, self._vocoder = given["model"], given["vocoder"]
+        self._model, self._vocoder = given["model"], given.get("vocoder")
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Speaks each request, one after another."""
@@ -38,8 +39,14 @@ class Speech:
     def _speak(self, request: Any) -> Any:
         utils = self.utils
         try:
-            codes = self._codes(request)
+            parts = self._parts(request)
+            codes = _joined(parts["codes"], np.zeros((0, 1), np.int32))
             tensors = [utils.Tensor("codes", codes)]
+            if self._vocoder is None:  # the model makes the sound itself
+                sound = _joined(parts["waveform"], np.zeros(0, np.float32))
+                made = [utils.Tensor("waveform", sound)]
+                made.append(utils.Tensor("sample_rate", parts["sample_rate"][-1]))
+                return utils.InferenceResponse(output_tensors=[*made, *tensors])
             voice = utils.get_input_tensor_by_name(request, "voice")
             wanted = [each.name for each in S3GEN_OUTPUTS]
             inner = utils.InferenceRequest(
@@ -55,21 +62,29 @@ class Speech:
             return utils.InferenceResponse(output_tensors=[], error=problem)
         return utils.InferenceResponse(output_tensors=[*outputs, *tensors])
 
-    def _codes(self, request: Any) -> Any:
+    def _parts(self, request: Any) -> dict[str, list[Any]]:
+        """The arrays of all responses of the model, by their names."""
         utils = self.utils
+        sound = SOUND_OUTPUTS if self._vocoder is None else ()
+        names = [each.name for each in (*CODE_OUTPUTS, *sound)]
         given = [utils.get_input_tensor_by_name(request, each.name) for each in INPUTS]
         inner = utils.InferenceRequest(
             model_name=self._model,
-            requested_output_names=[each.name for each in CODE_OUTPUTS],
+            requested_output_names=names,
             inputs=[each for each in given if each is not None],
         )
-        chunks = []
+        parts: dict[str, list[Any]] = {name: [] for name in names}
         for response in inner.exec(decoupled=True):
             _check(response)
-            part = utils.get_output_tensor_by_name(response, "codes")
-            if part is not None and part.as_numpy().size:
-                chunks.append(part.as_numpy())
-        return np.concatenate(chunks) if chunks else np.zeros((0, 1), np.int32)
+            for name in names:
+                part = utils.get_output_tensor_by_name(response, name)
+                if part is not None and part.as_numpy().size:
+                    parts[name].append(part.as_numpy())
+        return parts
+
+
+def _joined(parts: list[Any], empty: Any) -> Any:
+    return np.concatenate(parts) if parts else empty
 
 
 def _check(response: Any) -> None:

@@ -26,7 +26,7 @@ from ttsrt_rt.export.t3_prefix import Voice
 from ttsrt_rt.options import path_of
 from ttsrt_rt.quoting import quote
 from ttsrt_rt.stored_voices import prefix_rows
-from ttsrt_rt.voice_file import find_built_in_voice, read_voice
+from ttsrt_rt.voice_file import find_built_in_voice, read_voice, sound_part
 
 if TYPE_CHECKING:
     from ttsrt_rt import _core
@@ -148,15 +148,18 @@ def read_voice_arguments(path: Path, engine: _core.Engine) -> dict[str, Any]:
     if info.family == "llm":
         raise ConfigError(f"{path}: expected no voice for a language model")
     if file.metadata.get("format") == "ttsrt.voice":
+        voice = read_voice(path)
+        if info.family == "s3gen":
+            return sound_part(voice, str(path))
         if info.family != "t3":
             raise ConfigError(
                 f"{path}: expected one array of rows or codes for an engine of {info.family}, got "
                 "a voice file of Chatterbox T3"
             )
         fields = read_voice_fields(path, description["model"])
-        rows = prefix_rows(read_voice(path), description["model"])
-        _check_rows(path, rows, info.max_input_len)
-        return {**fields}
+        _check_rows(path, prefix_rows(voice, description["model"]), info.max_input_len)
+        has_sound = info.has_vocoder and bool(voice.generator)
+        return {**fields, **(sound_part(voice, str(path)) if has_sound else {})}
     if len(file.tensors) != 1:
         raise FormatError(
             f"{path}: expected a voice file, or one array of rows or codes, got "

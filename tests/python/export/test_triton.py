@@ -92,7 +92,7 @@ def test_bad_arguments(engine: Path, tmp_path: Path) -> None:
     t3 = write_voice(tmp_path / "t3.safetensors", "english")
     narrow = write_rows(tmp_path / "narrow.safetensors", np.ones((6, 3), np.float32))
     for options, message in [
-        ({"codec": "opus"}, "codec: expected one of none, chatterbox, got 'opus'"),
+        ({"codec": "opus"}, "codec: expected one of none, native, chatterbox, got 'opus'"),
         ({"codec_dir": tmp_path}, "codec_dir: expected none without a codec"),
         ({"voices": [voice, voice]}, "got two anna"),
         ({"voices": str(voice)}, "voices: expected a list of files"),
