@@ -101,6 +101,12 @@ def write_f5_sources(folder: Path) -> None:
     (folder / "s3gen").mkdir()
     write_random_s3gen(folder / "s3gen" / "s3gen_meanflow.safetensors", "tiny_meanflow", seed=1)
     write_random_voice_encoder(folder / "s3gen" / "ve.safetensors", "tiny_meanflow", seed=1)
+    release = folder / "chatterbox"
+    release.mkdir()
+    write_random_t3(release / "t3_cfg.safetensors", "tiny", seed=1)
+    write_random_s3gen(release / "s3gen.safetensors", "tiny", seed=1)
+    write_random_voice_encoder(release / "ve.safetensors", "tiny", seed=1)
+    write_random_conds(release / "conds.pt", "tiny", seed=1)
     tone = 0.3 * np.sin(np.arange(3 * 24000) / 20)
     write_wav(folder / "voice.wav", tone, 24000)
 

@@ -25,8 +25,8 @@ from ttsrt_rt.request import ArrayInput, Request, RequestFields
 from ttsrt_rt.request_forms import one_request, requests_of
 from ttsrt_rt.result import Event, Result
 from ttsrt_rt.score_methods import ScoreMethods
+from ttsrt_rt.sound_methods import SoundMethods
 from ttsrt_rt.tensorrt import load_library_of
-from ttsrt_rt.voice_methods import VoiceMethods
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -39,7 +39,7 @@ __all__ = ["Executor"]
 _LOG = logging.getLogger(__name__)
 
 
-class Executor(VoiceMethods, ScoreMethods, FlowMethods):
+class Executor(SoundMethods, ScoreMethods, FlowMethods):
     """Runs requests on a device, or on several, many at once. Thread safe; a context manager.
 
     A forked child has none of the executor's threads: there every method raises `ClosedError`,

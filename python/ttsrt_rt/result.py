@@ -243,6 +243,7 @@ class Result:
         top_logprobs: float32 [steps, asked], of these ids.
         stop_id: Of models whose steps draw one code, the id that ended the request, which is not
             among `codes`; None where none did.
+        watermark: The name of the watermark in `audio` (`ttsrt_rt.watermark`); None for none.
         trace: Values of every stage, if the executor was made with `trace=True`.
     """
 
@@ -272,6 +273,7 @@ class Result:
     top_ids: NDArray[np.int32] | None = None
     top_logprobs: NDArray[np.float32] | None = None
     stop_id: int | None = None
+    watermark: str | None = None
     trace: tuple[_core.TraceEntry, ...] = ()
 
     def __repr__(self) -> str:

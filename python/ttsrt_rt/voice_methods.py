@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -21,13 +21,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ttsrt_rt import _core
+    from ttsrt_rt.audio import Sound
+    from ttsrt_rt.options import T3Variant
     from ttsrt_rt.request import ArrayInput
     from ttsrt_rt.voice_file import VoiceFile
-    from ttsrt_rt.voice_from_audio import VoiceMakers
+    from ttsrt_rt.voice_from_audio import VoiceMaker, VoiceMakers
 
 __all__ = ["VoiceMethods"]
 
 _LOG = logging.getLogger("ttsrt_rt.executor")
+
+# An embedding, speech tokens and their spectrogram.
+SoundPrompt: TypeAlias = "tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32] | None]"
 
 _SOUND = "s3gen"  # the family that uses the part for the vocoder of a voice
 _VOICE_MODEL = "voice_model"  # in the folder of an engine
@@ -56,6 +61,7 @@ class VoiceMethods:
         sample_rate: int | None = None,
         voice_model: str | os.PathLike[str] | None = None,
         resampler: str = "sinc",
+        variant: T3Variant | None = None,
     ) -> None:
         """Adds a voice for `Request(voice=name)`; as many as memory holds.
 
@@ -81,7 +87,8 @@ class VoiceMethods:
                 [1, tokens], each 0 to 6560; None or an empty array for none.
             prompt_feat: With `prompt_token`: the log-mel spectrogram of these tokens: floats
                 [frames, mel_bins], or [1, frames, mel_bins], with two frames for each token, or one
-                more in all.
+                more in all. These three may stand beside `speaker_emb`, where an engine of T3 makes
+                sound of its tokens.
             file: A voice file, as `ttsrt voice` and `convert` write it: of Chatterbox, or of codes
                 for a model that takes them. S3Gen uses the part of the vocoder.
             audio: Chatterbox: a recording of the speaker, half a second (Turbo and Nano: more than
@@ -92,6 +99,9 @@ class VoiceMethods:
                 which voices are made; None for the folder `voice_model` of the engine. It is read
                 at the first voice and kept, half a gigabyte at full size.
             resampler: With `audio`: see `VoiceOptions`.
+            variant: With `audio` and an engine of S3Gen, which does not say it: the T3 whose tokens
+                it speaks. That of Turbo and Nano gets the recording at their loudness. None for
+                "turbo" with mean flow and "english" otherwise.
 
         Raises:
             ConfigError: The name is in use, an array has the wrong shape, the model takes no
@@ -106,7 +116,7 @@ class VoiceMethods:
             "embeddings": embeddings,
             "codes": codes,
             "speaker_emb": speaker_emb,
-            "embedding": embedding,
+            "embedding": None if speaker_emb is not None else embedding,  # a part of a T3's
             "file": file,
             "audio": audio,
         }
@@ -117,21 +127,24 @@ class VoiceMethods:
             "prompt_feat": prompt_feat,
             "sample_rate": sample_rate,
             "voice_model": voice_model,
+            "variant": variant,
         }
-        _check_given(voices, more)
+        _check_given(voices, more, embedding)
         most = self._most_numbers
         if embeddings is not None:
             self._native.add_voice(name, float_matrix(embeddings, "embeddings", most))
         elif codes is not None:
             self._native.add_voice_codes(name, id_matrix(codes, "codes", most))
         elif speaker_emb is not None:
-            self._add_speaker(name, speaker_emb, cond_prompt_speech_tokens, emotion)
+            sound = self._sound_prompt(embedding, prompt_token, prompt_feat)
+            self._add_speaker(name, speaker_emb, cond_prompt_speech_tokens, emotion, sound)
         elif embedding is not None:
             self._add_sound(name, embedding, prompt_token, prompt_feat)
         elif file is not None:
             self._add_file(name, file, emotion)
         else:
-            voice = self._hear_voice(audio, sample_rate, voice_model, resampler)
+            recording = self._recording(audio, sample_rate)
+            voice = self._hear_voice(recording, voice_model, resampler, variant)
             self._add_made(name, voice, "audio", emotion)
         if _LOG.isEnabledFor(logging.INFO):
             stats = self._native.stats()
@@ -156,7 +169,10 @@ class VoiceMethods:
             return
         if emotion is None and self._model.get("conditioning", {}).get("emotion"):
             emotion = voice.emotion
-        self._add_speaker(name, voice.speaker_emb, voice.cond_prompt_speech_tokens, emotion)
+        sound = None
+        if self._native.engine.info.has_vocoder and voice.generator:
+            sound = self._sound_prompt(**sound_part(voice, where))
+        self._add_speaker(name, voice.speaker_emb, voice.cond_prompt_speech_tokens, emotion, sound)
 
     def _add_speaker(
         self,
@@ -164,6 +180,7 @@ class VoiceMethods:
         speaker_emb: ArrayInput,
         cond_prompt_speech_tokens: ArrayInput | None,
         emotion: float | None,
+        sound: SoundPrompt | None,
     ) -> None:
         """Adds a voice of a model that is conditioned on a speaker."""
         most = self._most_numbers
@@ -171,7 +188,7 @@ class VoiceMethods:
         if cond_prompt_speech_tokens is not None:
             tokens = _prompt_codes(cond_prompt_speech_tokens, most)
         speaker = float_row(speaker_emb, "speaker_emb", most)
-        self._native.add_voice_speaker(name, speaker, tokens, emotion)
+        self._native.add_voice_speaker(name, speaker, tokens, emotion, sound=sound)
 
     def _add_sound(
         self,
@@ -183,7 +200,26 @@ class VoiceMethods:
         """Adds a voice of a model that makes sound of speech tokens."""
         family = self._native.engine.info.family
         if family != _SOUND:
-            raise ConfigError(f"add_voice: embedding: expected an engine of {_SOUND}, got {family}")
+            beside = " or speaker_emb beside it" if self._native.engine.info.has_vocoder else ""
+            raise ConfigError(
+                f"add_voice: embedding: expected an engine of {_SOUND}{beside}, got {family}"
+            )
+        prompt = self._sound_prompt(embedding, prompt_token, prompt_feat)
+        if prompt is not None:
+            speaker, tokens, frames = prompt
+            self._native.add_voice_speaker(name, speaker, tokens, None, frames)
+
+    def _sound_prompt(
+        self,
+        embedding: ArrayInput | None,
+        prompt_token: ArrayInput | None = None,
+        prompt_feat: ArrayInput | None = None,
+    ) -> SoundPrompt | None:
+        """What makes sound of tokens takes of a voice, as the library's arrays; None without an
+        embedding.
+        """
+        if embedding is None:
+            return None
         most = self._most_numbers
         tokens, frames = np.zeros(0, np.int32), None
         if prompt_token is not None:
@@ -194,8 +230,7 @@ class VoiceMethods:
                 array = array[0]
             if array.size:
                 frames = float_matrix(array, "prompt_feat", most)
-        speaker = float_row(embedding, "embedding", most)
-        self._native.add_voice_speaker(name, speaker, tokens, None, frames)
+        return float_row(embedding, "embedding", most), tokens, frames
 
     @property
     def _model(self) -> dict[str, Any]:
@@ -211,26 +246,43 @@ class VoiceMethods:
             raise ConfigError(f"{os.fspath(file)}: expected an engine of Chatterbox, got {family}")
         return read_voice(file, variant=self._model.get("variant"))
 
-    def _hear_voice(
-        self,
-        audio: ArrayInput | str | os.PathLike[str] | None,
-        sample_rate: int | None,
-        voice_model: str | os.PathLike[str] | None,
-        resampler: str,
-    ) -> VoiceFile:
-        """Makes a voice of a recording for the engine's variant."""
-        from ttsrt_rt.voice_from_audio import VoiceOptions, sound_of
+    def _recording(
+        self, audio: ArrayInput | str | os.PathLike[str] | None, sample_rate: int | None
+    ) -> Sound:
+        """The recording of an argument, for an engine of Chatterbox."""
+        from ttsrt_rt.voice_from_audio import sound_of
 
         engine = self._native.engine
         if engine.info.family not in ("t3", _SOUND):
             raise ConfigError(
                 f"audio: {engine.path}: expected an engine of Chatterbox, got {engine.info.family}"
             )
-        variant = self._model.get("variant", "english")  # of T3; the part of sound is the same
-        options = VoiceOptions(variants=(variant,), resampler=resampler)
-        sound = sound_of(audio, sample_rate)
-        folder = Path(os.fsdecode(voice_model or Path(engine.path, _VOICE_MODEL))).absolute()
-        return self._voice_makers.of(folder).make(sound, options)
+        return sound_of(audio, sample_rate)
+
+    def _hear_voice(
+        self,
+        recording: Sound,
+        voice_model: str | os.PathLike[str] | None,
+        resampler: str,
+        variant: str | None,
+    ) -> VoiceFile:
+        """Makes a voice of a recording for the engine's variant."""
+        from ttsrt_rt.voice_from_audio import VoiceOptions
+
+        of_engine = self._model.get("variant")
+        if variant is not None and of_engine not in (None, variant):
+            raise ConfigError(
+                f"variant: expected {of_engine}, the engine's, or None, got {variant}"
+            )
+        is_mean = self._model.get("flow", {}).get("kind") == "meanflow"
+        usual = "turbo" if is_mean else "english"
+        options = VoiceOptions(variants=(variant or of_engine or usual,), resampler=resampler)
+        return self._voice_maker(voice_model).make(recording, options)
+
+    def _voice_maker(self, folder: str | os.PathLike[str] | None) -> VoiceMaker:
+        """What makes voices with a checkpoint, by default that in the engine's folder."""
+        path = Path(os.fsdecode(folder or Path(self._native.engine.path, _VOICE_MODEL)))
+        return self._voice_makers.of(path.absolute())
 
     @cached_property
     def _voice_makers(self) -> VoiceMakers:
@@ -280,19 +332,26 @@ _BESIDE = {
     "prompt_feat": ("embedding",),
     "sample_rate": ("audio",),
     "voice_model": ("audio",),
+    "variant": ("audio",),
 }
 
 
-def _check_given(voices: Mapping[str, object], more: Mapping[str, object]) -> None:
-    """Checks that one kind of voice is given, and nothing that belongs to another."""
+def _check_given(
+    voices: Mapping[str, object], more: Mapping[str, object], embedding: object
+) -> None:
+    """Checks that one kind of voice is given, and nothing that belongs to another. An embedding may
+    stand beside a voice of T3.
+    """
     given = [name for name, value in voices.items() if value is not None]
     if len(given) != 1:
         *names, last = voices
         raise ConfigError(
             f"add_voice: expected exactly one of {', '.join(names)} and {last}, got {len(given)}"
         )
+    if embedding is not None:
+        given.append("embedding")
     for name, value in more.items():
-        if value is not None and given[0] not in _BESIDE[name]:
+        if value is not None and not set(given) & set(_BESIDE[name]):
             raise ConfigError(f"add_voice: expected {name} only with {' or '.join(_BESIDE[name])}")
 
 

@@ -34,7 +34,9 @@ def engine(tmp_path: Path) -> Path:
 
 
 def hash_of(engine: Path, row: Row = ROW, seed: int = 1, **change: Any) -> str:
-    args = argparse.Namespace(format=change.get("format"), voice=change.get("voice"))
+    args = argparse.Namespace(
+        **{name: change.get(name) for name in ("format", "voice", "watermark")}
+    )
     kinds = [types.SimpleNamespace(kind=each) for each in change.get("kinds", ["ipa"])]
     executor: Any = types.SimpleNamespace(
         engine=types.SimpleNamespace(
@@ -82,6 +84,7 @@ def test_each_thing_counts(engine: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         {"options": TextOptions(terminal_punctuation=True)},
         {"options": lexicon},
         {"options": TextOptions(lexicon={"a": "c"})},
+        {"watermark": "perth"},
         {"kinds": ["mandarin"]},
     ]
     seen = [hash_of(engine, **each) for each in changes]

@@ -17,6 +17,7 @@ from ttsrt_rt.cli.say_texts import texts_of
 from ttsrt_rt.cli.say_voices import voice_fields
 from ttsrt_rt.cli.streams import tell
 from ttsrt_rt.cli.types import Subparsers
+from ttsrt_rt.cli.watermarks import add_watermark_flag, check_watermark, marked
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.quoting import quote
 
@@ -82,6 +83,7 @@ def _add_output_flags(parser: Parser) -> None:
         "--timestamps", metavar="FILE", help="words and their times, as .json, .srt or .vtt"
     )
     group.add_argument("--codes", metavar="FILE.npz", help="the codes of the codec, too")
+    add_watermark_flag(group)
 
 
 def _add_voice_flags(parser: Parser) -> None:
@@ -153,6 +155,7 @@ def _default_output(args: argparse.Namespace) -> str | None:
 
 def _run(args: argparse.Namespace) -> int:
     check_say(args)
+    check_watermark(args.watermark)
     engine, is_demo = use_engine(args.engine, args.codec)
     if args.list_voices:
         return show_voices(engine)
@@ -209,6 +212,11 @@ def _speak(
     )
     with in_seconds(executor):
         handle = _submit(executor, request, limit)
+        if args.watermark is not None:
+            said = marked(handle.result(), args.watermark)
+            if said.audio is not None:
+                sinks.write(said.audio)
+            return said
         is_first = True
         for event in handle:
             if event.audio is None:

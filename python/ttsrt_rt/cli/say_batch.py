@@ -35,6 +35,7 @@ from ttsrt_rt.cli.say_texts import spaced
 from ttsrt_rt.cli.say_voices import named_voice, voice_fields
 from ttsrt_rt.cli.signals import Terminated
 from ttsrt_rt.cli.streams import tell
+from ttsrt_rt.cli.watermarks import marked
 from ttsrt_rt.errors import ConfigError, Error
 from ttsrt_rt.writing import writing
 
@@ -212,7 +213,7 @@ class _Batch:
     def _speak(self, task: _Task) -> Result:
         """Runs in a thread of the pool, which waits."""
         with in_seconds(self._executor):
-            return self._executor.generate(task.request)
+            return marked(self._executor.generate(task.request), self._args.watermark)
 
     def _take(self, outcome: Outcome[_Task, Result]) -> None:
         task, said = outcome.task, outcome.made

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["VARIABLE", "open_executor", "show_languages", "show_voices", "use_engine"]
 
 VARIABLE = "TTSRT_ENGINE"
-_SPOKEN, _CODEC = "magpie", "nanocodec"  # what a text becomes sound with
+# What a text becomes sound with, and what makes the sound, a checkpoint of its own.
+_SPOKEN = {"magpie": "nanocodec", "t3": "s3gen"}
+_HAS_SOUND = "t3"  # whose checkpoint may have it
 _OTHERS = {
     "f5": ", which speaks as a reference does; use ttsrt f5",
     "llm": ", a language model; use ttsrt run --prompt",
-    "t3": ", whose codes are no sound; use ttsrt run",
 }
 _OF_CACHE = re.compile(r"codec_dir: [^\s:]*\.work/codec")
 
@@ -65,19 +66,22 @@ def _made(where: str, name: str, codec: str | None) -> Path:
         ConfigError, FormatError: They are none, or of other kinds than are spoken.
     """
     family = _family(where, name)
-    if family != _SPOKEN:
+    if family not in _SPOKEN:
         raise ConfigError(
-            f"{where}: {name}: expected an engine or a checkpoint of MagpieTTS, got one "
-            f"of {family}{_OTHERS.get(family, '')}"
+            f"{where}: {name}: expected an engine or a checkpoint of MagpieTTS or Chatterbox, got "
+            f"one of {family}{_OTHERS.get(family, '')}"
         )
+    if codec is None and family == _HAS_SOUND:
+        return Path(cached_engine(name, {}).path)
     if codec is None:
         raise ConfigError(
             f"--codec: expected the checkpoint of the codec with {name}, a checkpoint, got none"
         )
     of_codec = _family("--codec", codec)
-    if of_codec != _CODEC:
+    if of_codec != _SPOKEN[family]:
         raise ConfigError(
-            f"--codec: {codec}: expected the checkpoint of a {_CODEC}, got one of {of_codec}"
+            f"--codec: {codec}: expected the checkpoint of a {_SPOKEN[family]}, got one of "
+            f"{of_codec}"
         )
     try:
         return Path(cached_engine(name, {"codec": codec}).path)
@@ -143,11 +147,12 @@ def check_engine(engine: Any) -> None:
     """
     family = engine.info.family
     if family in _OTHERS or not engine.info.has_vocoder:
-        advice = "; build it with --codec_dir" if family == _SPOKEN else _OTHERS.get(family, "")
-        ends = ", which ends in codes" if family == _SPOKEN else ""
+        is_spoken = family in _SPOKEN
+        advice = "; build it with --codec_dir" if is_spoken else _OTHERS.get(family, "")
+        ends = ", which ends in codes" if is_spoken else ""
         raise ConfigError(
-            f"engine: {engine.path}: expected one of MagpieTTS with its codec, got one "
-            f"of {family}{ends}{advice}"
+            f"engine: {engine.path}: expected one of MagpieTTS with its codec or of Chatterbox "
+            f"with its S3Gen, got one of {family}{ends}{advice}"
         )
 
 

@@ -66,6 +66,8 @@ class RowHash:
             "lexicon": _entries(options),
             "packages": _versions(options, executor),
         }
+        if args.watermark is not None:
+            self._key["watermark"] = args.watermark
 
     def of(self, row: Row, seed: int) -> str:
         """The hash of a row.

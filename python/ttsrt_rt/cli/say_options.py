@@ -69,6 +69,11 @@ def check_say(args: argparse.Namespace) -> None:
         raise ConfigError("--stream_input: expected - for standard input with it, got a text")
     if args.stream_input and args.ssml:
         raise ConfigError("--stream_input: expected no --ssml with it, which has one end; got both")
+    if args.watermark is not None and (args.stream or args.play or args.output == "-"):
+        raise ConfigError(
+            "--watermark: expected a file for the sound, which is marked when all of it is there; "
+            "got --stream, --play or --output -"
+        )
     if args.voice_description is not None and args.voice is not None:
         raise ConfigError("--voice_description: expected no --voice with it, got both")
     if args.max_seconds is not None and not 0 < args.max_seconds <= 86400:

@@ -160,6 +160,28 @@ class VoiceMaker:
                 self._made.popitem(last=False)
         return made
 
+    def speech_tokens(self, sound: Sound, *, resampler: str = "sinc") -> npt.NDArray[np.int32]:
+        """Returns the speech tokens of a recording, 25 for a second: what an engine that makes
+        sound of tokens speaks again in another voice.
+
+        Args:
+            sound: the recording, of any rate; several channels are mixed.
+            resampler: as of `VoiceOptions`.
+
+        Raises:
+            ConfigError: the recording is silent, not finite, shorter than a token or longer than 10
+                minutes, or soxr is not installed.
+        """
+        check_resampler(resampler)
+        if not 1 / TOKEN_RATE <= sound.seconds <= MAX_SECONDS:
+            raise ConfigError(
+                f"audio: expected at least {1 / TOKEN_RATE:g} and at most {MAX_SECONDS:g} seconds, "
+                f"got {sound.seconds:.2f}"
+            )
+        mono = _mono(sound)
+        speech = to_rate(mono, sound.sample_rate, SPEECH_RATE, resampler=resampler)
+        return self._tokenizer.tokens(log_mel(speech))
+
     def _make(self, sound: Sound, options: VoiceOptions) -> VoiceFile:
         samples = _prepared(sound, options)
         speech = _to_rate(samples, options.resampler)
@@ -263,17 +285,23 @@ def _check_length(seconds: float, options: VoiceOptions) -> None:
         )
 
 
-def _prepared(sound: Sound, options: VoiceOptions) -> Rows:
-    """Returns the recording in one channel at 24000 samples per second."""
+def _mono(sound: Sound) -> Rows:
+    """Returns the recording in one channel."""
     if not np.isfinite(sound.samples).all():
         raise ConfigError("audio: expected finite samples, got NaN or infinity")
-    _check_length(sound.seconds, options)
-    mono = sound.samples.mean(axis=1, dtype=np.float64).astype(np.float32)
+    mono: Rows = sound.samples.mean(axis=1, dtype=np.float64).astype(np.float32)
     peak = float(np.abs(mono).max())
     if peak == 0.0:
         raise ConfigError("audio: expected a sound, got silence")
     if peak > 1.0:
         LOGGER.warning("audio: its samples reach %.3g, beyond full scale", peak)
+    return mono
+
+
+def _prepared(sound: Sound, options: VoiceOptions) -> Rows:
+    """Returns the recording in one channel at 24000 samples per second."""
+    _check_length(sound.seconds, options)
+    mono = _mono(sound)
     if sound.seconds > PROMPT_SECONDS:
         LOGGER.info("audio: the flow's prompt is its first %d seconds", PROMPT_SECONDS)
     samples = to_rate(mono, sound.sample_rate, PROMPT_RATE, resampler=options.resampler)
