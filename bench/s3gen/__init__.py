@@ -1,0 +1,1 @@
+"""Sound of speech tokens beside the original in PyTorch."""
