@@ -209,7 +209,6 @@ void Lowering::add_fused(const Fusion& fusion) {
   linear.activation = activation_of(op.activate);
   linear.accumulate = op.accumulate || fusion.gate != nullptr;
   linear.addend = optional(op.addend, ops::RowSpace::rows);
-  linear.has_many_rows = program_.has_many_rows;
   linear.leaves_settled = list_.site.op >= static_cast<std::size_t>(program_.settled_begin);
   if (fusion.norm != nullptr) linear.norm = norm_args(*fusion.norm, linear.x.width);
   if (fusion.modulated != nullptr)

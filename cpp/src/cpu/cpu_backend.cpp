@@ -41,7 +41,7 @@ struct Work {
 class CpuBackend : public ops::Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
-      : kernels_(choose_kernels(options.isa)),
+      : kernels_(options.kernels != nullptr ? *options.kernels : choose_kernels(options.isa)),
         shared_team_(options.team != nullptr
                          ? options.team
                          : std::make_shared<ThreadTeam>(options.num_threads, options.pin_threads)),

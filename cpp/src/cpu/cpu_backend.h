@@ -16,6 +16,10 @@
 
 namespace ttsrt {
 
+namespace cpu {
+struct Kernels;
+}
+
 struct CpuOptions {
   std::int32_t num_threads = 0;  // 0: one per core this process may use
   std::string isa;  // "generic", "avx2", ..., "neon", "neon_dot"; empty: TTSRT_CPU_ISA, else the
@@ -24,6 +28,7 @@ struct CpuOptions {
   // Instead of `num_threads` and `pin_threads`: the team of other backends, whose collect() the
   // same thread calls. Null: a team of its own.
   std::shared_ptr<ThreadTeam> team = nullptr;
+  const cpu::Kernels* kernels = nullptr;  // in place of those of `isa`, for tests
 };
 
 // Throws ConfigError for an instruction set that is unknown or not supported by the machine.

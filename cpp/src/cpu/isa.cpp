@@ -25,7 +25,8 @@ struct Level {
 };
 
 #ifdef TTSRT_CPU_X86
-// Whether this process may use tiles of bfloat16. Linux has to be asked, as their state is large.
+// Whether this process may use tiles of bfloat16 and of bytes. Linux has to be asked, as their
+// state is large.
 bool has_tiles() {
   constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
   constexpr long kTileData = 18;
@@ -34,8 +35,8 @@ bool has_tiles() {
   unsigned c = 0;
   unsigned d = 0;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  const bool has_both = (d >> 24 & 1U) != 0 && (d >> 22 & 1U) != 0;  // AMX-TILE, AMX-BF16
-  return has_both && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  const unsigned needed = 1U << 24 | 1U << 22 | 1U << 25;  // AMX-TILE, AMX-BF16, AMX-INT8
+  return (d & needed) == needed && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 #endif
 

@@ -8,6 +8,7 @@
 #include "cpu/aligned_buffer.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/isa.h"
+#include "cpu/kernels/tile_kernels.h"
 
 namespace ttsrt::cpu {
 namespace {
@@ -100,23 +101,29 @@ MachinePeaks measure_peaks(const Kernels& kernels, ThreadTeam& team, double seco
   AlignedBuffer operands(16 * 64);
   std::fill_n(operands.as<float>(), 16 * 16, 1e-3F);
   Rounds rounds(team, operands.as<const unsigned char>());
-  // Returns 1e9 operations per second with `lanes` products per vector: the sum of each thread's
-  // best round. Threads share nothing here, and other programs may keep them from all running at
-  // once.
-  const auto rate = [&](Chain chain, double lanes) {
+  // Returns 1e9 operations per second with `products` in each step: the sum of each thread's best
+  // round. Threads share nothing here, and other programs may keep them from all running at once.
+  const auto rate = [&](Chain chain, double products) {
     rounds.chain = chain;
     rounds.repeat(seconds / 5);
     double sum = 0.0;
     for (const double least : rounds.least)
-      sum += 2.0 * lanes * kernels.peaks.chains * static_cast<double>(kSteps) / least / 1e9;
+      sum += 2.0 * products * static_cast<double>(kSteps) / least / 1e9;
     return sum;
   };
+  const PeakKernels& vectors = kernels.peaks;
+  const TileKernels* tiles = kernels.tiles;
+  constexpr double kTilePairs = 16 * 16 * 32;  // products of one instruction
   MachinePeaks peaks;
   peaks.isa = kernels.name;
   peaks.num_threads = team.num_threads();
-  peaks.float32_gflop_per_s = rate(kernels.peaks.float32, 16.0);
-  peaks.bfloat16_gflop_per_s = rate(kernels.peaks.bfloat16, 32.0);
-  peaks.int8_gop_per_s = rate(kernels.peaks.int8, 64.0);
+  peaks.float32_gflop_per_s = rate(vectors.float32, 16.0 * vectors.chains);
+  peaks.bfloat16_gflop_per_s = tiles != nullptr
+                                   ? rate(tiles->peaks.bfloat16, kTilePairs * tiles->peaks.chains)
+                                   : rate(vectors.bfloat16, 32.0 * vectors.chains);
+  peaks.int8_gop_per_s = tiles != nullptr
+                             ? rate(tiles->peaks.int8, 2 * kTilePairs * tiles->peaks.chains)
+                             : rate(vectors.int8, 64.0 * vectors.chains);
   peaks.read_gb_per_s = measure_read(kernels, team, 0, seconds / 5);
   peaks.cached_gb_per_s = measure_read(kernels, team, kCachedBytes, seconds / 5);
   return peaks;
@@ -138,7 +145,8 @@ namespace {
 class CpuMachine : public ops::Machine {
  public:
   explicit CpuMachine(const CpuOptions& options)
-      : kernels_(choose_kernels(options.isa)), team_(options.num_threads, options.pin_threads) {}
+      : kernels_(options.kernels != nullptr ? *options.kernels : choose_kernels(options.isa)),
+        team_(options.num_threads, options.pin_threads) {}
 
   MachinePeaks measure_peaks(double seconds) override {
     return cpu::measure_peaks(kernels_, team_, seconds);

@@ -3,6 +3,7 @@
 
 #include "cpu/isa.h"
 #include "cpu/stages/linear_stage.h"
+#include "support/emulated_level.h"
 #include "ttsrt/device.h"
 #include "ttsrt/error.h"
 
@@ -23,7 +24,8 @@ TEST(CpuProducts, EveryLevelNamesItsInstructions) {
     const std::string bytes = std::string(" by ") + kernels.bytes_by + ", in tiles";
     EXPECT_NE(text(DType::bfloat16, ops::Quantization::none).find("bfloat16" + pairs),
               std::string::npos);
-    EXPECT_NE(text(DType::bfloat16, ops::Quantization::w4a16).find("w4a16" + pairs),
+    EXPECT_NE(text(DType::bfloat16, ops::Quantization::w4a16)
+                  .find("w4a16" + (kernels.splits_inputs ? bytes : pairs)),
               std::string::npos);
     EXPECT_NE(text(DType::bfloat16, ops::Quantization::w8a8).find("w8a8" + bytes),
               std::string::npos);
@@ -35,6 +37,7 @@ TEST(CpuProducts, EveryLevelNamesItsInstructions) {
 TEST(CpuProducts, AnotherTableMayMultiplyQuantizedWeights) {
   const Kernels& other = choose_kernels("generic");
   Kernels kernels = choose_kernels(supported_levels().back());
+  kernels.tiles = nullptr;
   const Kernels own = kernels;
   kernels.a16 = &other;
   for (const ops::Quantization each : {ops::Quantization::w8a16, ops::Quantization::w4a16}) {
@@ -46,6 +49,17 @@ TEST(CpuProducts, AnotherTableMayMultiplyQuantizedWeights) {
     EXPECT_EQ(describe_products(kernels, DType::bfloat16, each),
               describe_products(own, DType::bfloat16, each));
   }
+}
+
+TEST(CpuProducts, TilesAreNamed) {
+  const Kernels& tiles = test::emulated_tiles();
+  const auto text = [&tiles](DType dtype, ops::Quantization quantization) {
+    return describe_products(tiles, dtype, quantization);
+  };
+  const std::string by = "by emulated tiles";
+  EXPECT_NE(text(DType::bfloat16, ops::Quantization::none).find(by), std::string::npos);
+  EXPECT_NE(text(DType::bfloat16, ops::Quantization::w4a8).find(by), std::string::npos);
+  EXPECT_EQ(text(DType::float32, ops::Quantization::none).find(by), std::string::npos);
 }
 
 TEST(CpuProducts, UnknownNamesAreRefused) {

@@ -1,5 +1,6 @@
-// The backends that run kernels of their own, by name: the instruction sets of this CPU and, where
-// there is a GPU, "cuda". Suites that take a name run the same tests on all of them.
+// The backends that run kernels of their own, by name: the instruction sets of this CPU, emulated
+// tiles and, where there is a GPU, "cuda". Suites that take a name run the same tests on all of
+// them.
 #pragma once
 
 #include <cstdlib>
@@ -10,6 +11,7 @@
 #include "cpu/cpu_backend.h"
 #include "cpu/isa.h"
 #include "cuda/cuda_backend.h"
+#include "support/emulated_level.h"
 
 namespace ttsrt::test {
 
@@ -17,6 +19,7 @@ constexpr const char* kCuda = "cuda";
 
 inline std::vector<std::string> native_backends() {
   std::vector<std::string> names = cpu::supported_levels();
+  names.emplace_back(kEmulatedTiles);
   if (num_cuda_devices() > 0) names.emplace_back(kCuda);
   return names;
 }
@@ -37,6 +40,7 @@ inline bool requires_cuda() {
 inline std::unique_ptr<ops::Backend> open_native(const std::string& name,
                                                  std::int32_t num_threads) {
   if (name == kCuda) return make_cuda_backend(0);
+  if (name == kEmulatedTiles) return make_cpu_backend({num_threads, "", false, &emulated_tiles()});
   return make_cpu_backend({num_threads, name});
 }
 

@@ -38,13 +38,15 @@ constexpr int32_t kFormats = 9;
 // A packed input row of a product: [groups][head + group_words] of 32-bit words. A word is a
 // float32, two bfloat16 (or one widened bfloat16, if a pair takes two words), or four int8. The
 // head of an int8 group has two words: the scale as a float32, and the correction for the offset of
-// the weights as an int32, which is -offset * sum of the group. The head of a bfloat16 group that
-// meets weights with zero points has one word: the sum of the rounded inputs as a float32.
+// the weights as an int32: -offset * sum of the group. An input that is split in two int8 is 256 *
+// high + low, with a group's words of high parts before those of low ones. The head of a bfloat16
+// group that meets weights with zero points has one word: the sum of the rounded inputs, a float32.
 struct RowShape {
   int64_t depth;        // inputs, K
   int64_t words;        // total
   int64_t group_words;  // words of a group without its head
   int32_t groups;       // groups with a scale each; 1 if there are no groups
+  int32_t parts = 1;    // of an input: 2 if it is split
 };
 
 // The activation that a product applies to a value after its bias.
@@ -288,8 +290,14 @@ struct Kernels {
   // Kernels over tiles (tile_kernels.h); null: the level has none.
   const TileKernels* tiles = nullptr;
   ScoreKernels scores = {};
+  // Inputs of weights of a16 are split in two int8 each (RowShape).
+  bool splits_inputs = false;
 };
 
+// Inputs of w8a16 that share a scale where they are split, so that their sums fit in 32 bits.
+constexpr int32_t kSplitInputs = 256;
+
+// The levels.
 const Kernels& kernels_generic();
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();

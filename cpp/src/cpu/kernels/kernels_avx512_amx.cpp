@@ -6,10 +6,12 @@ namespace {
 constexpr bool kAlwaysPrefetches = false;
 }  // namespace
 }  // namespace ttsrt::cpu
-#include "cpu/kernels/tile_kernels.h"
-#include "cpu/kernels/vec_avx512_bf16.h"
+#include "cpu/kernels/tile_amx.h"
 #include "cpu/kernels/vec_avx512_vnni.h"
 #include "cpu/kernels/kernels_table.inl"
+#include "cpu/kernels/split_kernels.inl"
+#include "cpu/kernels/tile_products.inl"
+#include "cpu/kernels/tile_group_products.inl"
 #include "cpu/kernels/tile_kernels.inl"
 // clang-format on
 
@@ -17,7 +19,7 @@ namespace ttsrt::cpu {
 
 const Kernels& kernels_avx512_amx() {
   static constexpr Kernels kTable = [] {
-    Kernels table = table_of("avx512_amx");
+    Kernels table = with_split_inputs(table_of("avx512_amx"));
     table.tiles = &kTiles;
     return table;
   }();

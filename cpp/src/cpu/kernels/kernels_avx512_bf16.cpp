@@ -8,12 +8,13 @@ constexpr bool kAlwaysPrefetches = true;
 #include "cpu/kernels/vec_avx512_bf16.h"
 #include "cpu/kernels/vec_avx512_vnni.h"
 #include "cpu/kernels/kernels_table.inl"
+#include "cpu/kernels/split_kernels.inl"
 // clang-format on
 
 namespace ttsrt::cpu {
 
 const Kernels& kernels_avx512_bf16() {
-  static constexpr Kernels kTable = table_of("avx512_bf16");
+  static constexpr Kernels kTable = with_split_inputs(table_of("avx512_bf16"));
   return kTable;
 }
 

@@ -3,12 +3,13 @@
 #include "cpu/kernels/vec_avx512_pairs.h"
 #include "cpu/kernels/vec_avx512_vnni.h"
 #include "cpu/kernels/kernels_table.inl"
+#include "cpu/kernels/split_kernels.inl"
 // clang-format on
 
 namespace ttsrt::cpu {
 
 const Kernels& kernels_avx512_vnni() {
-  static constexpr Kernels kTable = table_of("avx512_vnni");
+  static constexpr Kernels kTable = with_split_inputs(table_of("avx512_vnni"));
   return kTable;
 }
 

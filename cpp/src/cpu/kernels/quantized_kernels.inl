@@ -329,9 +329,11 @@ struct Groups {
   }
 };
 
-// Quantizes x [count] to `words` words of int8, after a head of two words (RowShape).
-inline void prepare_group(const float* x, int64_t count, int64_t words, int32_t offset,
-                          uint32_t* out) {
+// Quantizes x [count] to `words` words of int8, of which those from byte i on go to place(i), and
+// writes the head of two words (RowShape). A multiple of 16 bytes lies together.
+template <class Place>
+inline void quantize_group(const float* x, int64_t count, int64_t words, int32_t offset,
+                           uint32_t* head, const Place& place) {
   Ints magnitudes = set_ints(0);
   for (int64_t i = 0; i < count; i += kLanes)
     magnitudes = larger(magnitudes, magnitude_bits(read_floats(x + i, lanes_left(count, i))));
@@ -341,7 +343,6 @@ inline void prepare_group(const float* x, int64_t count, int64_t words, int32_t 
   const bool is_zero = largest < 1e-30F;  // ops::kLeastInput; NaN stays
   const float scale = is_zero ? 0.0F : largest / 127.0F;
   const Vec inverse = set(is_zero ? 0.0F : 127.0F / largest);
-  auto* bytes = reinterpret_cast<unsigned char*>(out + 2);
   Ints sum = set_ints(0);
   for (int64_t i = 0; i < 4 * words; i += kLanes) {
     const bool is_inside = i < count;
@@ -351,11 +352,15 @@ inline void prepare_group(const float* x, int64_t count, int64_t words, int32_t 
     unsigned char lanes[kLanes];
     store_bytes(lanes, whole);
     const int64_t left = 4 * words - i;
-    memcpy(bytes + i, lanes, static_cast<size_t>(left < kLanes ? left : kLanes));
+    if (left >= kLanes) {
+      memcpy(place(i), lanes, sizeof(lanes));
+    } else {
+      memcpy(place(i), lanes, static_cast<size_t>(left));
+    }
   }
   const uint32_t away = 0U - static_cast<uint32_t>(offset) * static_cast<uint32_t>(reduce_add(sum));
-  memcpy(out, &scale, sizeof(scale));
-  out[1] = away;
+  memcpy(head, &scale, sizeof(scale));
+  head[1] = away;
 }
 
 template <int Offset>
@@ -364,7 +369,10 @@ void prepare_bytes(const float* x, const RowShape& shape, uint32_t* out) {
     const int64_t first = g * 4 * shape.group_words;
     const int64_t left = shape.depth - first;
     const int64_t count = left < 4 * shape.group_words ? left : 4 * shape.group_words;
-    prepare_group(x + first, count, shape.group_words, Offset, out + g * (2 + shape.group_words));
+    uint32_t* group = out + g * (2 + shape.group_words);
+    auto* bytes = reinterpret_cast<unsigned char*>(group + 2);
+    quantize_group(x + first, count, shape.group_words, Offset, group,
+                   [bytes](int64_t i) { return bytes + i; });
   }
 }
 

@@ -1,20 +1,55 @@
-// Kernels over tiles of bfloat16 (Intel AMX), for Programs of whole items: only they have many rows
-// in every launch. A tile holds 16 rows of 32 values of one operand, or 16 x 16 sums in float32.
+// Kernels over tiles (Intel AMX). A tile holds 16 rows of 64 bytes: 32 bfloat16 or 64 bytes of one
+// operand, or 16 x 16 sums. What one instruction reads of a weight is 16 outputs of a panel16
+// (ops/weight.h), as it is stored.
 //
-// Every output is one chain over K, 32 inputs at a time, whatever the number of rows. Included by
-// files that are built with wide instructions, so it has no inline functions.
+// A sum of bfloat16 is one chain over K, 32 inputs at a time: the even inputs of these are one
+// chain of multiply-adds from zero and the odd ones another, whose sum is added to the total;
+// subnormal numbers are zero, and rounding is to nearest even. That holds for any number of rows.
+// Integer sums are exact, and what follows them is what the kernels of vectors do: the bits are the
+// same. Included by files that are built with wide instructions, so it has no inline functions.
 #pragma once
 
 #include "cpu/kernels/kernels.h"
 
 namespace ttsrt::cpu {
 
-constexpr int32_t kTileInputs = 32;  // of one step over K
-
+constexpr int32_t kTileInputs = 32;   // bfloat16 of one step over K
+constexpr int32_t kTileHeight = 16;   // rows
+constexpr int64_t kTileBytes = 1024;  // of a whole tile
 constexpr int32_t kTileBlockRows = 256;
 
-// Rows by panels. Row r of tap t has its inputs at rows + (r + t) * row_words; a plain product has
-// one tap. Rows up to the next multiple of 32 must be there, with any values.
+// What tiles hold, as the processor reads it.
+struct TileConfig {
+  uint8_t palette;
+  uint8_t start_row;
+  uint8_t reserved[14];
+  uint16_t row_bytes[16];
+  uint8_t rows[16];
+};
+
+// Products of rows in one Format. Rows are packed in blocks of 16, of which the last may have
+// unused rows; up to 16 rows are one block of just so many. A block is
+//   [groups][parts][pieces][rows][bytes of a piece]
+//                                      what one instruction reads of each row: 64 bytes, or 32 in
+//                                      groups of 32 bytes
+//   [groups][rows][2]                  int8 inputs: the scale as a float32, and the correction for
+//                                      the offset of the weights as an int32 (RowShape)
+// and takes RowShape::words for each row, which are whole cache lines.
+struct TileLinear {
+  int32_t fewest_rows;  // with fewer, LinearKernels give the same bits, and are faster
+  int32_t few_panels;   // that up to 16 rows use at once
+  int32_t many_panels;  // and more rows
+  int32_t unpacked;     // bytes of LinearArgs::unpacked for each input
+  // Packs x [depth] as row `row` of a block of `rows`.
+  void (*prepare)(const float* x, const RowShape& shape, int32_t rows, int32_t row,
+                  uint32_t* block);
+  // As LinearKernels::product; first_row and last_row are those of blocks. Only between
+  // TileKernels::open and close.
+  void (*product)(const LinearArgs& args);
+};
+
+// A convolution of rows by panels. Row r of tap t has its inputs at rows + (r + t) * row_words.
+// Rows up to the next multiple of 32 must be there, with any values.
 struct TileProduct {
   const uint32_t* rows;  // pairs of bfloat16
   int64_t row_words;
@@ -43,10 +78,20 @@ struct TileAttend {
 
 constexpr int32_t kTileQueries = 32;
 
+// As PeakKernels, of instructions that add 16 x 16 x 32 or 16 x 16 x 64 products to a tile of sums;
+// `operands` are one tile.
+struct TilePeaks {
+  int32_t chains;
+  float (*bfloat16)(const unsigned char* operands, int64_t steps);
+  float (*int8)(const unsigned char* operands, int64_t steps);
+};
+
 struct TileKernels {
-  // Writes args.num_rows rows of a Linear, as LinearKernels::product does; `args.packed` is not
-  // read, and args' rows and panels are those of the product.
-  void (*linear)(const TileProduct& product, const LinearArgs& args);
+  const char* name;             // for people
+  TileLinear linear[kFormats];  // without a product: tiles do not multiply this format
+  // Prepare the thread's tiles for products of so many rows of a launch, and give them back.
+  void (*open)(const RowShape& shape, int32_t rows);
+  void (*close)();
   void (*convolve)(const TileProduct& product, const ConvArgs& args);
   // Rounds `count` values to bfloat16.
   void (*round)(const float* x, int64_t count, uint32_t* out);
@@ -56,6 +101,7 @@ struct TileKernels {
                 unsigned char* keys, unsigned char* values, int32_t head_dim);
   // If a score is not finite, the row's output is NaN.
   void (*attend)(const TileAttend& args);
+  TilePeaks peaks;
 };
 
 // Of TileAttend, for items of up to so many positions.

@@ -1,29 +1,8 @@
-// The kernels of tile_kernels.h. Tiles 0 to 3 are sums of 2 x 2 blocks, 4 and 5 rows, 6 and 7
-// panels: a step loads four tiles and multiplies four times.
+// Convolutions and attention over tiles (tile_kernels.h). Tiles 0 to 3 are sums of 2 x 2 blocks, 4
+// and 5 rows, 6 and 7 panels: a step loads four tiles and multiplies four times.
 
 namespace ttsrt::cpu {
 namespace {
-
-constexpr int64_t kTileBytes = 1024;
-
-struct TileConfig {
-  uint8_t palette;
-  uint8_t start_row;
-  uint8_t reserved[14];
-  uint16_t row_bytes[16];
-  uint8_t rows[16];
-};
-
-// All tiles are 16 rows of 64 bytes.
-inline void open_tiles() {
-  alignas(64) static constexpr TileConfig kConfig = {
-      1,
-      0,
-      {},
-      {64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0},
-      {16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0}};
-  _tile_loadconfig(&kConfig);
-}
 
 // Sums of 32 rows by 32 outputs.
 struct TileSums {
@@ -43,32 +22,32 @@ inline void add_steps(const TileProduct& product, const unsigned char* rows, con
   const int64_t row_bytes = product.row_words * 4;
   const int64_t panel_bytes = int64_t{product.taps} * product.steps * kTileBytes;
   if (chunk.begin == 0) {
-    _tile_zero(0);
-    if constexpr (Panels > 1) _tile_zero(1);
-    if constexpr (RowTiles > 1) _tile_zero(2);
-    if constexpr (RowTiles > 1 && Panels > 1) _tile_zero(3);
+    Tiles::zero<0>();
+    if constexpr (Panels > 1) Tiles::zero<1>();
+    if constexpr (RowTiles > 1) Tiles::zero<2>();
+    if constexpr (RowTiles > 1 && Panels > 1) Tiles::zero<3>();
   } else {
-    _tile_loadd(0, sums.at[0][0], 64);
-    if constexpr (Panels > 1) _tile_loadd(1, sums.at[0][1], 64);
-    if constexpr (RowTiles > 1) _tile_loadd(2, sums.at[1][0], 64);
-    if constexpr (RowTiles > 1 && Panels > 1) _tile_loadd(3, sums.at[1][1], 64);
+    Tiles::load<0>(sums.at[0][0], 64);
+    if constexpr (Panels > 1) Tiles::load<1>(sums.at[0][1], 64);
+    if constexpr (RowTiles > 1) Tiles::load<2>(sums.at[1][0], 64);
+    if constexpr (RowTiles > 1 && Panels > 1) Tiles::load<3>(sums.at[1][1], 64);
   }
   int32_t k = chunk.begin % product.steps;
   const unsigned char* first = rows + chunk.begin / product.steps * row_bytes;
   const unsigned char* x = first + k * 64;
   w += int64_t{chunk.begin} * kTileBytes;
   for (int32_t step = chunk.begin; step < chunk.end; ++step) {
-    _tile_loadd(6, w, 64);
-    _tile_loadd(4, x, row_bytes);
-    _tile_dpbf16ps(0, 4, 6);
+    Tiles::load<6>(w, 64);
+    Tiles::load<4>(x, row_bytes);
+    Tiles::add_pairs<0, 4, 6>();
     if constexpr (Panels > 1) {
-      _tile_loadd(7, w + panel_bytes, 64);
-      _tile_dpbf16ps(1, 4, 7);
+      Tiles::load<7>(w + panel_bytes, 64);
+      Tiles::add_pairs<1, 4, 7>();
     }
     if constexpr (RowTiles > 1) {
-      _tile_loadd(5, x + 16 * row_bytes, row_bytes);
-      _tile_dpbf16ps(2, 5, 6);
-      if constexpr (Panels > 1) _tile_dpbf16ps(3, 5, 7);
+      Tiles::load<5>(x + 16 * row_bytes, row_bytes);
+      Tiles::add_pairs<2, 5, 6>();
+      if constexpr (Panels > 1) Tiles::add_pairs<3, 5, 7>();
     }
     w += kTileBytes;
     x += 64;
@@ -78,10 +57,10 @@ inline void add_steps(const TileProduct& product, const unsigned char* rows, con
       x = first;
     }
   }
-  _tile_stored(0, sums.at[0][0], 64);
-  if constexpr (Panels > 1) _tile_stored(1, sums.at[0][1], 64);
-  if constexpr (RowTiles > 1) _tile_stored(2, sums.at[1][0], 64);
-  if constexpr (RowTiles > 1 && Panels > 1) _tile_stored(3, sums.at[1][1], 64);
+  Tiles::store<0>(sums.at[0][0], 64);
+  if constexpr (Panels > 1) Tiles::store<1>(sums.at[0][1], 64);
+  if constexpr (RowTiles > 1) Tiles::store<2>(sums.at[1][0], 64);
+  if constexpr (RowTiles > 1 && Panels > 1) Tiles::store<3>(sums.at[1][1], 64);
 }
 
 constexpr int32_t kMostBlocks = kTileBlockRows / 32;
@@ -119,13 +98,7 @@ inline void multiply_tiles_of(const TileProduct& product, const Finish& finish_r
       }
     }
   }
-  _tile_release();
-}
-
-void tile_linear(const TileProduct& product, const LinearArgs& args) {
-  multiply_tiles_of(product, [&args](Vec value, int32_t row, int32_t panel) {
-    finish(args, value, args.first_row + row, args.first_panel + panel);
-  });
+  Tiles::close();
 }
 
 void tile_convolve(const TileProduct& product, const ConvArgs& args) {
@@ -134,27 +107,17 @@ void tile_convolve(const TileProduct& product, const ConvArgs& args) {
   });
 }
 
-inline __m256i rounded(Vec x) { return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v)); }
-
 void tile_round(const float* x, int64_t count, uint32_t* out) {
   auto* halves = reinterpret_cast<uint16_t*>(out);
   for (int64_t i = 0; i < count; i += kLanes) {
     const int32_t lanes = lanes_left(count, i);
-    _mm256_mask_storeu_epi16(halves + i, static_cast<__mmask16>((1U << lanes) - 1U),
-                             rounded(read_floats(x + i, lanes)));
+    store_halves(halves + i, rounded(read_floats(x + i, lanes)), lanes);
   }
-}
-
-// Two rows of 16 bfloat16 side by side, as pairs.
-inline __m512i paired(__m256i first, __m256i second) {
-  return _mm512_or_si512(_mm512_cvtepu16_epi32(first),
-                         _mm512_slli_epi32(_mm512_cvtepu16_epi32(second), 16));
 }
 
 void tile_store(const float* const* key_rows, const float* const* value_rows, int32_t count,
                 unsigned char* keys, unsigned char* values, int32_t head_dim) {
-  constexpr int32_t kMostWords = 64;  // of a piece of a key
-  const __m256i none = _mm256_setzero_si256();
+  constexpr int32_t kMostWords = 64;          // of a piece of a key
   for (int32_t half = 0; half < 2; ++half) {  // 16 positions
     auto* to = reinterpret_cast<uint32_t*>(keys) + half * 8 * head_dim;
     for (int32_t begin = 0; begin < head_dim; begin += 2 * kMostWords) {
@@ -176,9 +139,9 @@ void tile_store(const float* const* key_rows, const float* const* value_rows, in
   for (int32_t pair = 0; pair < 16; ++pair) {
     for (int32_t d = 0; d < head_dim; d += 16) {
       const int32_t first = 2 * pair;
-      const __m256i even = first < count ? rounded(load(value_rows[first] + d)) : none;
-      const __m256i odd = first + 1 < count ? rounded(load(value_rows[first + 1] + d)) : none;
-      _mm512_storeu_si512(values + d / 16 * kTileBytes + pair * 64, paired(even, odd));
+      const Halves even = first < count ? rounded(load(value_rows[first] + d)) : no_halves();
+      const Halves odd = first + 1 < count ? rounded(load(value_rows[first + 1] + d)) : no_halves();
+      store_paired(values + d / 16 * kTileBytes + pair * 64, even, odd);
     }
   }
 }
@@ -206,17 +169,6 @@ struct AttendScratch {
   }
 };
 
-// 2^x for x <= 0, with a relative error within 5e-5: its result is rounded to bfloat16.
-inline Vec rough_power(Vec x) {
-  const __m512 whole = _mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const Vec rest = {_mm512_sub_ps(x.v, whole)};
-  Vec series = fma(set(9.618129e-3F), rest, set(5.550411e-2F));
-  series = fma(series, rest, set(2.402265e-1F));
-  series = fma(series, rest, set(6.931472e-1F));
-  series = fma(series, rest, set(1.0F));
-  return {_mm512_scalef_ps(series.v, whole)};
-}
-
 // Turns the scores of a row into shares in bfloat16; returns the inverse of their sum, which is NaN
 // if a score is not finite. Shares behind the last position are zero.
 inline float soften_row(const TileAttend& args, const float* scores, uint16_t* shares,
@@ -242,8 +194,7 @@ inline float soften_row(const TileAttend& args, const float* scores, uint16_t* s
     Vec share = zero();
     if (j < length) share = rough_power(fma(load(scores + j), scale, most));
     if (j + kLanes > length && j < length) share = keep_first(share, length - j, 0.0F);
-    const __m256i narrow = rounded(share);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(shares + j), narrow);
+    store_halves(shares + j, rounded(share), kLanes);
     sum = sum + load_bf16(shares + j);
   }
   return 1.0F / (reduce_add(sum) + reduce_add(poison));
@@ -259,27 +210,27 @@ void score_tiles(const TileAttend& args, const AttendScratch& scratch, int64_t p
   const int32_t steps = args.head_dim / kTileInputs;
   for (int64_t j = 0; j < positions; j += 32) {
     const unsigned char* keys = args.keys + j / 16 * block_bytes;
-    _tile_zero(0);
-    _tile_zero(1);
-    if constexpr (RowTiles > 1) _tile_zero(2);
-    if constexpr (RowTiles > 1) _tile_zero(3);
+    Tiles::zero<0>();
+    Tiles::zero<1>();
+    if constexpr (RowTiles > 1) Tiles::zero<2>();
+    if constexpr (RowTiles > 1) Tiles::zero<3>();
     for (int32_t k = 0; k < steps; ++k) {
-      _tile_loadd(6, keys + k * kTileBytes, 64);
-      _tile_loadd(7, keys + block_bytes + k * kTileBytes, 64);
-      _tile_loadd(4, queries + k * 64, query_bytes);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
+      Tiles::load<6>(keys + k * kTileBytes, 64);
+      Tiles::load<7>(keys + block_bytes + k * kTileBytes, 64);
+      Tiles::load<4>(queries + k * 64, query_bytes);
+      Tiles::add_pairs<0, 4, 6>();
+      Tiles::add_pairs<1, 4, 7>();
       if constexpr (RowTiles > 1) {
-        _tile_loadd(5, queries + 16 * query_bytes + k * 64, query_bytes);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
+        Tiles::load<5>(queries + 16 * query_bytes + k * 64, query_bytes);
+        Tiles::add_pairs<2, 5, 6>();
+        Tiles::add_pairs<3, 5, 7>();
       }
     }
     float* scores = scratch.scores + j;
-    _tile_stored(0, scores, row_bytes);
-    _tile_stored(1, scores + 16, row_bytes);
-    if constexpr (RowTiles > 1) _tile_stored(2, scores + 16 * scratch.stride, row_bytes);
-    if constexpr (RowTiles > 1) _tile_stored(3, scores + 16 * scratch.stride + 16, row_bytes);
+    Tiles::store<0>(scores, row_bytes);
+    Tiles::store<1>(scores + 16, row_bytes);
+    if constexpr (RowTiles > 1) Tiles::store<2>(scores + 16 * scratch.stride, row_bytes);
+    if constexpr (RowTiles > 1) Tiles::store<3>(scores + 16 * scratch.stride + 16, row_bytes);
   }
 }
 
@@ -291,28 +242,28 @@ void mix_tiles(const TileAttend& args, const AttendScratch& scratch, int64_t pos
   const int64_t step_bytes = args.head_dim / 16 * kTileBytes;
   for (int32_t d = 0; d < args.head_dim; d += 32) {
     TileSums sums;
-    _tile_zero(0);
-    _tile_zero(1);
-    if constexpr (RowTiles > 1) _tile_zero(2);
-    if constexpr (RowTiles > 1) _tile_zero(3);
+    Tiles::zero<0>();
+    Tiles::zero<1>();
+    if constexpr (RowTiles > 1) Tiles::zero<2>();
+    if constexpr (RowTiles > 1) Tiles::zero<3>();
     const unsigned char* v = args.values + d / 16 * kTileBytes;
     for (int64_t j = 0; j < positions; j += 32) {
-      _tile_loadd(6, v, 64);
-      _tile_loadd(7, v + kTileBytes, 64);
-      _tile_loadd(4, shares + j * 2, row_bytes);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
+      Tiles::load<6>(v, 64);
+      Tiles::load<7>(v + kTileBytes, 64);
+      Tiles::load<4>(shares + j * 2, row_bytes);
+      Tiles::add_pairs<0, 4, 6>();
+      Tiles::add_pairs<1, 4, 7>();
       if constexpr (RowTiles > 1) {
-        _tile_loadd(5, shares + 16 * row_bytes + j * 2, row_bytes);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
+        Tiles::load<5>(shares + 16 * row_bytes + j * 2, row_bytes);
+        Tiles::add_pairs<2, 5, 6>();
+        Tiles::add_pairs<3, 5, 7>();
       }
       v += step_bytes;
     }
-    _tile_stored(0, sums.at[0][0], 64);
-    _tile_stored(1, sums.at[0][1], 64);
-    if constexpr (RowTiles > 1) _tile_stored(2, sums.at[1][0], 64);
-    if constexpr (RowTiles > 1) _tile_stored(3, sums.at[1][1], 64);
+    Tiles::store<0>(sums.at[0][0], 64);
+    Tiles::store<1>(sums.at[0][1], 64);
+    if constexpr (RowTiles > 1) Tiles::store<2>(sums.at[1][0], 64);
+    if constexpr (RowTiles > 1) Tiles::store<3>(sums.at[1][1], 64);
     for (int32_t r = 0; r < args.rows; ++r) {
       const Vec inverse = set(scratch.inverse[r]);
       store(args.outs[r] + d, load(sums.at[r / 16][0][r % 16]) * inverse);
@@ -333,10 +284,26 @@ void tile_attend(const TileAttend& args) {
     scratch.inverse[r] = soften_row(args, scratch.scores + r * scratch.stride,
                                     scratch.shares + r * scratch.stride, positions);
   is_short ? mix_tiles<1>(args, scratch, positions) : mix_tiles<2>(args, scratch, positions);
-  _tile_release();
+  Tiles::close();
 }
 
-constexpr TileKernels kTiles = {tile_linear, tile_convolve, tile_round, tile_store, tile_attend};
+constexpr TileKernels kTiles = {Tiles::kName,
+                                {{},
+                                 kTilePairs,
+                                 {},
+                                 kTileW8A16,
+                                 kTileW4A16<false>,
+                                 kTileBytesByRow,
+                                 kTileW4A8<false>,
+                                 kTileW4A16<true>,
+                                 kTileW4A8<true>},
+                                open_product,
+                                close_tiles,
+                                tile_convolve,
+                                tile_round,
+                                tile_store,
+                                tile_attend,
+                                kTilePeaks};
 
 }  // namespace
 }  // namespace ttsrt::cpu

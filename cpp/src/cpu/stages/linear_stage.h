@@ -38,7 +38,6 @@ struct LinearSpec {
   Activation activation = Activation::none;
   bool accumulate = false;
   Rows addend;                  // without data: none
-  bool has_many_rows = false;   // in every launch
   bool leaves_settled = false;  // rows that nobody needs (Launch::needed_rows) aren't written
 };
 

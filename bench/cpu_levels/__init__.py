@@ -1,0 +1,1 @@
+"""Compares instruction set levels of this processor: products, prefill, and requests at once."""
