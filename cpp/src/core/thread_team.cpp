@@ -30,6 +30,19 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::microseconds kSpin{30};
 constexpr int kLooks = 16;  // loads between two clock reads; they take under a microsecond
 
+// Up to so many threads are one group of a barrier; more are about as many groups as each has
+// threads.
+constexpr std::int32_t kMostInOneGroup = 8;
+
+std::int32_t group_size_of(std::int32_t num_threads) {
+  if (num_threads <= kMostInOneGroup) return num_threads;
+  std::int32_t size = 1;
+  while (size * size < num_threads) ++size;
+  return size;
+}
+
+thread_local std::int32_t own_thread = 0;  // of the team that runs on this thread
+
 inline void pause() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -132,7 +145,9 @@ std::uint32_t WaitWord::await_change(std::uint32_t old) {
 }
 
 ThreadTeam::ThreadTeam(std::int32_t num_threads, bool is_pinned)
-    : num_threads_(num_threads > 0 ? num_threads : usable_cores()) {
+    : num_threads_(num_threads > 0 ? num_threads : usable_cores()),
+      group_size_(group_size_of(num_threads_)),
+      groups_(static_cast<std::size_t>((num_threads_ + group_size_ - 1) / group_size_)) {
   if (is_pinned) cores_ = choose_cores(num_threads_);
   try {
     start_workers();
@@ -194,6 +209,7 @@ void ThreadTeam::run(Function function, void* context) {
 // Every thread ends a run with one more arrival. A thread that failed arrives at once, which stops
 // the others at their next barrier, or at this final arrival if there is no other barrier.
 bool ThreadTeam::run_thread(std::int32_t thread) {
+  own_thread = thread;
   try {
     function_(context_, thread);
   } catch (const Stopped&) {
@@ -204,13 +220,21 @@ bool ThreadTeam::run_thread(std::int32_t thread) {
   return arrive();
 }
 
+bool ThreadTeam::is_last(Arrivals& arrivals, std::int32_t all) {
+  if (arrivals.count.fetch_add(1, std::memory_order_acq_rel) + 1 < all) return false;
+  arrivals.count.store(0, std::memory_order_relaxed);
+  return true;
+}
+
 // The lowest bit of the round word says whether a thread has failed. The next round cannot end
 // before every thread has read this word.
 bool ThreadTeam::arrive() {
   const std::uint32_t round = round_.get();
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < num_threads_)
-    return (round_.await_change(round) & 1U) == 0;
-  arrived_.store(0, std::memory_order_relaxed);
+  const std::int32_t group = own_thread / group_size_;
+  const std::int32_t size = std::min(group_size_, num_threads_ - group * group_size_);
+  const bool ends_round = is_last(groups_[static_cast<std::size_t>(group)], size) &&
+                          is_last(arrived_, static_cast<std::int32_t>(groups_.size()));
+  if (!ends_round) return (round_.await_change(round) & 1U) == 0;
   const bool has_failed = failing_.load(std::memory_order_acquire);
   round_.set(((round | 1U) + 1U) | (has_failed ? 1U : 0U));
   return !has_failed;

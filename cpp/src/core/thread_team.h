@@ -74,9 +74,19 @@ class ThreadTeam {
   Function function_ = nullptr;
   void* context_ = nullptr;
 
+  // Threads that have arrived at a barrier, or groups of threads. Many threads count their arrivals
+  // in groups, so that they do not all wait for one cache line.
+  struct alignas(64) Arrivals {
+    std::atomic<std::int32_t> count{0};
+  };
+  // Whether this is the last of `all` arrivals.
+  static bool is_last(Arrivals& arrivals, std::int32_t all);
+
   WaitWord job_;    // number of runs started
   WaitWord round_;  // 2 x barriers passed, plus 1 if a thread had failed by the last one
-  alignas(64) std::atomic<std::int32_t> arrived_{0};
+  std::int32_t group_size_ = 1;
+  std::vector<Arrivals> groups_;  // each of group_size_ threads; the last may have fewer
+  Arrivals arrived_;              // groups
   alignas(64) std::atomic<bool> failing_{false};
   std::atomic<bool> is_closing_{false};
   std::exception_ptr error_;  // of the thread that set failing_ first

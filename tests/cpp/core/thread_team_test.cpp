@@ -134,7 +134,7 @@ TEST_P(ThreadTeamTest, SleepersAreWokenEachTime) {
   EXPECT_FALSE(relay.is_broken);
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, ThreadTeamTest, testing::Values(1, 2, 3, 5));
+INSTANTIATE_TEST_SUITE_P(Sizes, ThreadTeamTest, testing::Values(1, 2, 3, 5, 10));
 
 TEST(ThreadTeam, ZeroTakesTheCoresOfTheProcess) {
   EXPECT_GE(usable_cores(), 1);

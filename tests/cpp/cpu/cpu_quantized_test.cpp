@@ -40,6 +40,8 @@ class CpuQuantized : public test::CpuIsaTest {
     if (isa() == test::kCuda) return false;
     return test::kernels_of(isa()).splits_inputs;
   }
+  // Where inputs of a16 are split in two bytes, each is off by up to a 65278th of the largest.
+  float rounding() const { return splits_inputs() ? 5e-5F : 1e-5F; }
 
   // Returns x W^T from the CPU, after comparing it with the result of the reference.
   std::vector<float> product(const ops::Weight& weight, const std::vector<float>& x,
@@ -61,10 +63,10 @@ class CpuQuantized : public test::CpuIsaTest {
 // With the same inputs, the integers are equal, and only the sums of floats differ.
 TEST_P(CpuQuantized, OneProductEqualsTheReference) {
   for (const test::WeightKind& kind : test::quantized_kinds()) {
-    // Zero points make a sum of a difference of two. Where inputs of a16 are split in two bytes,
-    // each is off by up to a 65278th of the largest.
-    const float rounding = splits_inputs() ? 5e-5F : kind.has_zeros ? 1e-5F : 4e-6F;
-    const float tolerance = ops::quantizes_inputs(kind.quantization) ? 1e-6F : rounding;
+    // Zero points make a sum of a difference of two.
+    const bool is_rough = kind.has_zeros || splits_inputs();
+    const float tolerance_of_a16 = is_rough ? rounding() : 4e-6F;
+    const float tolerance = ops::quantizes_inputs(kind.quantization) ? 1e-6F : tolerance_of_a16;
     for (const std::int64_t cols : {1, 40, 130, 300, 768}) {
       const TestWeight weight = test::make_panel(37, cols, kind, 5);
       for (const std::int32_t rows : {1, 2, 4, 7, 13, 30}) {
@@ -88,7 +90,7 @@ TEST_P(CpuQuantized, TheLargestSums) {
         values[i] = i / kCols % 2 == 0 ? sign : (i % 2 == 0 ? 1.0F : -1.0F);
       const TestWeight weight = quantized(kind, kRows, kCols, values);
       const std::vector<float> got =
-          product(weight, std::vector<float>(2 * kCols, 2.0F), 1e-5F, kind.name());
+          product(weight, std::vector<float>(2 * kCols, 2.0F), rounding(), kind.name());
       for (std::int64_t n = 0; n < kRows; n += 2)
         // A fifteenth, the scale of values from 0 to 1 with a zero point, isn't a float16.
         EXPECT_NEAR(got[static_cast<std::size_t>(n)], sign * 2.0F * kCols,
@@ -105,7 +107,7 @@ TEST_P(CpuQuantized, InputsOfZeros) {
     std::fill(x.begin(), x.begin() + 200, 0.0F);
     std::fill(x.begin() + 200, x.begin() + 300, -0.0F);
     for (std::size_t i = 400; i < 600; ++i) x[i] *= 1e-33F;
-    const std::vector<float> got = product(weight, x, 1e-5F, kind.name());
+    const std::vector<float> got = product(weight, x, rounding(), kind.name());
     for (std::size_t n = 0; n < 20; ++n) {
       EXPECT_EQ(got[n], 0.0F) << kind.name();
       EXPECT_LE(std::fabs(got[40 + n]), 1e-30F) << kind.name();
@@ -118,7 +120,7 @@ TEST_P(CpuQuantized, InputsThatAreNotNumbers) {
   for (const test::WeightKind& kind : test::quantized_kinds()) {
     const TestWeight weight = test::make_panel(20, 200, kind, 7);
     std::vector<float> x = test::random_vector(4 * 200, 8);
-    const std::vector<float> whole = product(weight, x, 1e-5F, kind.name());
+    const std::vector<float> whole = product(weight, x, rounding(), kind.name());
     x[200 + 77] = NAN;
     x[3 * 200 + 13] = INFINITY;
     ops::Program program;
@@ -163,7 +165,8 @@ TEST_P(CpuQuantized, ZeroPointsInTheMiddleChangeNothing) {
     centred.zeros = eights.get();
     for (const std::int32_t rows : {1, 3, 17, 70}) {
       const auto x = test::random_vector(static_cast<std::size_t>(rows) * 200, 6, 3.0F);
-      EXPECT_EQ(product(plain, x, 1e-5F, "plain"), product(centred, x, 1e-5F, "centred")) << rows;
+      EXPECT_EQ(product(plain, x, rounding(), "plain"), product(centred, x, rounding(), "centred"))
+          << rows;
     }
   }
 }

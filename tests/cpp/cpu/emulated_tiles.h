@@ -103,19 +103,25 @@ struct Tiles {
     memcpy(&value, &bits, sizeof(value));
     return flushed(value);
   }
+  // The sums of one instruction are below 2^24, and so exact as floats.
   template <class Weight>
   static void add_bytes(int sums_at, int a, int b) {
     check_product(sums_at, a, b);
+    const int depth = static_cast<int>(bytes(a));
+    float weights[64][16];
+    for (int k = 0; k < depth; ++k) {
+      for (int n = 0; n < 16; ++n)
+        weights[k][n] = static_cast<Weight>(tile_state.at[b][k / 4][4 * n + k % 4]);
+    }
     for (int m = 0; m < rows(sums_at); ++m) {
+      float added[16] = {};
+      for (int k = 0; k < depth; ++k) {
+        const float x = static_cast<int8_t>(tile_state.at[a][m][k]);
+        for (int n = 0; n < 16; ++n) added[n] += x * weights[k][n];
+      }
       uint32_t sums[16];
       memcpy(sums, tile_state.at[sums_at][m], sizeof(sums));
-      for (int k = 0; k < static_cast<int>(bytes(a)); ++k) {
-        const auto x = static_cast<int8_t>(tile_state.at[a][m][k]);
-        for (int n = 0; n < 16; ++n) {
-          const auto w = static_cast<Weight>(tile_state.at[b][k / 4][4 * n + k % 4]);
-          sums[n] += static_cast<uint32_t>(int32_t{x} * int32_t{w});
-        }
-      }
+      for (int n = 0; n < 16; ++n) sums[n] += static_cast<uint32_t>(static_cast<int32_t>(added[n]));
       memcpy(tile_state.at[sums_at][m], sums, sizeof(sums));
     }
   }
