@@ -223,7 +223,7 @@ def phase_table(
 def _phase(executor: Executor, engine: Path, seed: int) -> tuple[float, int, float]:
     """Seconds, rows and operations of products of one request before its first frame."""
     facts = EngineFacts.of(executor.engine)
-    text = facts.max_text_len
+    text = min(facts.max_text_len, _PHASE_ROWS // 4)
     columns = min((_PHASE_ROWS - text) // 2 * facts.frame_stacking, facts.max_input_len)
     shape = RequestShape(text_len=text, context_len=columns, frames=facts.frame_stacking)
     (request,) = islice(random_requests(facts, shape, seed), 1)
