@@ -6,6 +6,7 @@
 #include "cpu/kernels/split_kernels.inl"
 #include "cpu/kernels/tile_products.inl"
 #include "cpu/kernels/tile_group_products.inl"
+#include "cpu/kernels/tile_time.inl"
 #include "cpu/kernels/tile_kernels.inl"
 // clang-format on
 

@@ -93,6 +93,9 @@ struct TileKernels {
   void (*open)(const RowShape& shape, int32_t rows);
   void (*close)();
   void (*convolve)(const TileProduct& product, const ConvArgs& args);
+  // As Kernels::time_convolve of bfloat16, whose rows are pairs with zeros up to whole pieces:
+  // those are args.words. Rows up to the next multiple of 32 must be there, with any values.
+  void (*time_convolve)(const TimeConvArgs& args);
   // Rounds `count` values to bfloat16.
   void (*round)(const float* x, int64_t count, uint32_t* out);
   // Stores the keys and values of kTileInputs positions, the first `count` of which are given; the

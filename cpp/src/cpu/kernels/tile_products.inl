@@ -119,11 +119,9 @@ struct TileChunk {
   int64_t end;
 };
 
-// Adds pieces of 16 or 32 rows times one or two panels to their sums, which begin at zero.
-template <class Step, int RowTiles, int Panels>
-inline void add_chunk(const LinearArgs& args, const unsigned char* x, const unsigned char* w,
-                      int64_t panel_bytes, const TileChunk& chunk, ChunkSums& sums) {
-  const int64_t block_bytes = args.row.words * 4 * kTileHeight;
+// Loads the sums of RowTiles x Panels tiles, which begin at zero, and stores them.
+template <int RowTiles, int Panels>
+inline void begin_chunk(const TileChunk& chunk, const ChunkSums& sums) {
   if (chunk.begin == 0) {
     Tiles::zero<0>();
     if constexpr (Panels > 1) Tiles::zero<1>();
@@ -135,6 +133,21 @@ inline void add_chunk(const LinearArgs& args, const unsigned char* x, const unsi
     if constexpr (RowTiles > 1) Tiles::load<2>(sums.at[1][0], 64);
     if constexpr (RowTiles > 1 && Panels > 1) Tiles::load<3>(sums.at[1][1], 64);
   }
+}
+template <int RowTiles, int Panels>
+inline void end_chunk(ChunkSums& sums) {
+  Tiles::store<0>(sums.at[0][0], 64);
+  if constexpr (Panels > 1) Tiles::store<1>(sums.at[0][1], 64);
+  if constexpr (RowTiles > 1) Tiles::store<2>(sums.at[1][0], 64);
+  if constexpr (RowTiles > 1 && Panels > 1) Tiles::store<3>(sums.at[1][1], 64);
+}
+
+// Adds pieces of 16 or 32 rows times one or two panels to their sums.
+template <class Step, int RowTiles, int Panels>
+inline void add_chunk(const LinearArgs& args, const unsigned char* x, const unsigned char* w,
+                      int64_t panel_bytes, const TileChunk& chunk, ChunkSums& sums) {
+  const int64_t block_bytes = args.row.words * 4 * kTileHeight;
+  begin_chunk<RowTiles, Panels>(chunk, sums);
   for (int64_t at = chunk.begin * kTileBytes; at < chunk.end * kTileBytes; at += kTileBytes) {
     Tiles::load<6>(w + at, 64);
     Tiles::load<4>(x + at, 64);
@@ -149,10 +162,7 @@ inline void add_chunk(const LinearArgs& args, const unsigned char* x, const unsi
       if constexpr (Panels > 1) Step::template add<3, 5, 7>();
     }
   }
-  Tiles::store<0>(sums.at[0][0], 64);
-  if constexpr (Panels > 1) Tiles::store<1>(sums.at[0][1], 64);
-  if constexpr (RowTiles > 1) Tiles::store<2>(sums.at[1][0], 64);
-  if constexpr (RowTiles > 1 && Panels > 1) Tiles::store<3>(sums.at[1][1], 64);
+  end_chunk<RowTiles, Panels>(sums);
 }
 
 constexpr int64_t kChunkPieces = 16;  // whose two panels stay in the L1 cache for all rows

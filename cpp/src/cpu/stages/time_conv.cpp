@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/check.h"
+#include "cpu/kernels/tile_kernels.h"
 #include "cpu/stages/rate_rows.h"
 #include "cpu/stages/row_stages.h"
 
@@ -15,6 +16,12 @@ constexpr std::int64_t kWindowFloats =
 constexpr std::int64_t kLeastBlock = 24;  // output rows of a block
 constexpr std::int64_t kMostBlock = kMostTimeRows;
 constexpr std::int64_t kUnitsPerThread = 4;
+// By tiles: the same, and the least inputs of a tap, fewer of which would leave most of a tile
+// empty.
+constexpr std::int64_t kTileWindowWords = 96 * 1024;
+constexpr std::int64_t kTileLeastBlock = 32;
+constexpr std::int64_t kTileMostBlock = kMostTimeRows / kTileLeastBlock * kTileLeastBlock;
+constexpr std::int64_t kTileLeastWidth = 16;
 
 // A weight of bfloat16 with an odd number of inputs has pairs that belong to two taps: it is stored
 // again with a zero behind each tap.
@@ -51,25 +58,29 @@ class TimeConvStage : public Stage {
         bias_(vector_of(op_.bias, spec.out.width)),
         element_(element_of(op_.weight.dtype)),
         panels_(ops::padded_rows(op_.weight.rows) / ops::kPanel) {
-    if (element_ == Element::bfloat16 && site_.kernels->a16 != nullptr)
-      site_.kernels = site_.kernels->a16;
     const std::int64_t width = spec.x.width;
     const bool is_narrow = element_ == Element::bfloat16;
+    uses_tiles_ = is_narrow && site_.kernels->tiles != nullptr && width >= kTileLeastWidth;
+    if (is_narrow && !uses_tiles_ && site_.kernels->a16 != nullptr)
+      site_.kernels = site_.kernels->a16;
     const std::int64_t padded = is_narrow ? ops::padded_to(width, 2) : width;
     shape_ = {width, is_narrow ? padded / 2 * site_.kernels->pair_words : padded, 0, 1};
+    if (uses_tiles_) shape_.words = ops::padded_to(width, kTileInputs) / 2;
     shape_.group_words = shape_.words;
     const bool is_odd = padded != width && op_.kernel > 1;
     weight_ = is_odd ? pad_taps(list, op_.weight, op_.kernel) : op_.weight.data;
     const std::int64_t cols = is_odd ? op_.kernel * padded : ops::padded_cols(op_.weight);
     panel_bytes_ = cols * ops::kPanel * static_cast<std::int64_t>(size_of(op_.weight.dtype));
-    const std::int64_t fitting = kWindowFloats / (op_.stride * shape_.words);
-    block_ = std::clamp(fitting / kLeastBlock * kLeastBlock, kLeastBlock, kMostBlock);
+    const std::int64_t room = uses_tiles_ ? kTileWindowWords : kWindowFloats;
+    const std::int64_t least = uses_tiles_ ? kTileLeastBlock : kLeastBlock;
+    const std::int64_t fitting = room / (op_.stride * shape_.words);
+    block_ = std::clamp(fitting / least * least, least, uses_tiles_ ? kTileMostBlock : kMostBlock);
     out_rate_ = spec.rate / op_.stride;
   }
 
   std::string label() const override {
     return message("time convolution ", op_.weight.rows, " x ", op_.weight.cols, " ",
-                   name_of(op_.weight.dtype));
+                   name_of(op_.weight.dtype), uses_tiles_ ? " by tiles" : "");
   }
   bool is_needed() const override { return site_.launch->rows > 0; }
   std::size_t scratch_bytes() const override {
@@ -149,7 +160,6 @@ class TimeConvStage : public Stage {
       return;
     }
     const float* past = run.past(site_, op_.past);
-    const LinearKernels& kernels = site_.kernels->linear[static_cast<int>(element_)];
     for (std::int64_t i = begin; i < end; ++i) {
       std::uint32_t* to = window.packed + (i - begin) * shape_.words;
       const float* from = nullptr;
@@ -160,14 +170,22 @@ class TimeConvStage : public Stage {
       } else if (op_.padding != ops::Padding::zeros && op_.past < 0 && all > 0) {
         from = x.row(run.first_row * spec_.rate + padded_from(i, all));
       }
-      if (from != nullptr) {
-        kernels.prepare(from, shape_, to);
-      } else {
-        std::memset(to, 0, static_cast<std::size_t>(shape_.words) * sizeof(std::uint32_t));
-      }
+      pack(from, to);
     }
     window.rows = window.packed;
     window.stride = shape_.words;
+  }
+
+  // A row of inputs, or zeros.
+  void pack(const float* from, std::uint32_t* to) const {
+    if (from == nullptr || uses_tiles_)
+      std::memset(to, 0, static_cast<std::size_t>(shape_.words) * sizeof(std::uint32_t));
+    if (from == nullptr) return;
+    if (uses_tiles_) {
+      site_.kernels->tiles->round(from, shape_.depth, to);
+    } else {
+      site_.kernels->linear[static_cast<int>(element_)].prepare(from, shape_, to);
+    }
   }
 
   // Output rows [row, row + rows) of the launch by these panels.
@@ -193,7 +211,11 @@ class TimeConvStage : public Stage {
     args.addend_stride = spec_.addend.stride;
     args.scale = op_.scale;
     args.accumulate = op_.accumulate;
-    site_.kernels->time_convolve[static_cast<int>(element_)](args);
+    if (uses_tiles_) {
+      site_.kernels->tiles->time_convolve(args);
+    } else {
+      site_.kernels->time_convolve[static_cast<int>(element_)](args);
+    }
     if (op_.activate != ops::Activate::none) apply(activation_of(op_.activate), row, rows, panels);
     if (spec_.snake.width > 0) activate(row, rows, panels);
   }
@@ -225,6 +247,7 @@ class TimeConvStage : public Stage {
   ops::TimeConv op_;
   const float* bias_;
   Element element_;
+  bool uses_tiles_ = false;
   std::int64_t panels_;
   RowShape shape_ = {};
   const std::byte* weight_ = nullptr;
