@@ -16,6 +16,7 @@ KINDS = ("bfloat16", "w8a8", "w4a8", "w8a16", "w4a16")
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 512)
 _SHAPE = (3072, 768)  # outputs, inputs: the widest of a decoder layer of Magpie
 _SECONDS = 0.02  # of a sample
+_MANY_ROWS = 256  # from here on, one weight is multiplied again and again: arithmetic is the limit
 
 
 @dataclass
@@ -70,6 +71,7 @@ def _bench(kind: str, rows: int, threads: int) -> OpBench:
         rows=rows,
         outputs=_SHAPE[0],
         inputs=_SHAPE[1],
+        resident=rows >= _MANY_ROWS,
         dtype=kind if is_plain else "bfloat16",
         quantization="none" if is_plain else kind,
         num_threads=threads,
@@ -97,7 +99,10 @@ def products_table(
     turns: int,
     progress: Progress,
 ) -> Table:
-    """Every kind by rows; levels take turns. The weights of a product lie beyond all caches."""
+    """Every kind by rows; levels take turns.
+
+    The weights of a product lie beyond all caches, but for 256 rows and more.
+    """
     cases = []
     reads = {}
     for count in threads:

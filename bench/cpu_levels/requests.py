@@ -66,6 +66,7 @@ def _opened(
                 with at_level(level):
                     executor = Executor(
                         engine,
+                        device="cpu",
                         num_threads=threads,
                         iter_stats_max_iterations=_ITERATIONS,
                         **options,

@@ -249,7 +249,9 @@ INSTANTIATE_TEST_SUITE_P(Levels, CpuTiles, testing::ValuesIn(levels_with_tiles()
 
 TEST(CpuTilesOfTheProcessor, AreWhatIsEmulated) {
   if (!has_processor_tiles()) GTEST_SKIP() << "the processor has no tiles";
-  for (const WeightKind& kind : kinds_of_tiles()) {
+  // Sums of groups are scaled by other multiply-adds there.
+  for (const WeightKind& kind :
+       {WeightKind(DType::bfloat16), WeightKind(ops::Quantization::w8a8)}) {
     const TestWeight weight = test::make_panel(80, 1088, kind, 5);
     const std::vector<float> x = inputs_of(1088);
     Product emulated(test::emulated_tiles(), 2, weight);

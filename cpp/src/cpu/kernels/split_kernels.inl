@@ -31,6 +31,16 @@ struct SplitW4Zeros : StepW4A8Zeros {
   static constexpr bool kHasRowScales = false;
 };
 
+template <class Step, int Rows, int Panels>
+TTSRT_INLINE void add_block(const Block (&blocks)[Panels], const uint32_t* words,
+                            Ints (&sums)[Rows][Panels]) {
+  if constexpr (Step::kIsJoined) {
+    add_joined_words(blocks, words, sums);
+  } else {
+    add_word<Step, 0>(blocks, words, sums);
+  }
+}
+
 // Adds the products of a group's blocks with one part of all rows.
 template <class Step, int Rows, int Panels, bool Prefetches>
 TTSRT_INLINE void add_part(const GroupArgs& group, const uint32_t* words,
@@ -44,8 +54,7 @@ TTSRT_INLINE void add_part(const GroupArgs& group, const uint32_t* words,
       if constexpr (Prefetches) prefetch_far(w + p * group.panel_bytes + group.ahead);
       loaded[p] = Step::load(w + p * group.panel_bytes);
     }
-    add_word<Step, 0>(loaded, words, sums);
-    if constexpr (Step::kWords >= 2) add_word<Step, 1>(loaded, words + Rows, sums);
+    add_block<Step>(loaded, words, sums);
     w += Step::kBytes;
     words += Step::kWords * Rows;
   } while (w != end);
@@ -64,12 +73,8 @@ TTSRT_INLINE void add_parts(const GroupArgs& group, const uint32_t* high, const 
       if constexpr (Prefetches) prefetch_far(w + p * group.panel_bytes + group.ahead);
       loaded[p] = Step::load(w + p * group.panel_bytes);
     }
-    add_word<Step, 0>(loaded, high, highs);
-    add_word<Step, 0>(loaded, low, lows);
-    if constexpr (Step::kWords >= 2) {
-      add_word<Step, 1>(loaded, high + Rows, highs);
-      add_word<Step, 1>(loaded, low + Rows, lows);
-    }
+    add_block<Step>(loaded, high, highs);
+    add_block<Step>(loaded, low, lows);
     w += Step::kBytes;
     high += Step::kWords * Rows;
     low += Step::kWords * Rows;

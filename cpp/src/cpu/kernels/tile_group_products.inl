@@ -104,7 +104,7 @@ struct TileGroups {
 };
 
 // Begins the sums of a group in tile `Sums`, and those of the low parts in the one behind it.
-template <int Sums, int Parts>
+template <int Sums, int A, int B, int Parts>
 inline void add_tile_group(const TileGroups& of, int64_t group) {
   const int64_t first = group * of.inputs;
   const int64_t count = of.depth - first < of.inputs ? of.depth - first : of.inputs;
@@ -114,12 +114,12 @@ inline void add_tile_group(const TileGroups& of, int64_t group) {
   Tiles::zero<Sums>();
   if constexpr (Parts > 1) Tiles::zero<Sums + 1>();
   for (int64_t at = 0; at < count; at += of.piece) {
-    Tiles::load<6 + Sums / 2>(w + at * kLanes, 64);
-    Tiles::load<4>(x + at * of.block_rows, of.piece);
-    Tiles::add_signed_bytes<Sums, 4, 6 + Sums / 2>();
+    Tiles::load<B>(w + at * kLanes, 64);
+    Tiles::load<A>(x + at * of.block_rows, of.piece);
+    Tiles::add_signed_bytes<Sums, A, B>();
     if constexpr (Parts > 1) {
-      Tiles::load<5>(low + at * of.block_rows, of.piece);
-      Tiles::add_signed_bytes<Sums + 1, 5, 6 + Sums / 2>();
+      Tiles::load<A + 1>(low + at * of.block_rows, of.piece);
+      Tiles::add_signed_bytes<Sums + 1, A + 1, B>();
     }
   }
 }
@@ -127,12 +127,6 @@ inline void add_tile_group(const TileGroups& of, int64_t group) {
 struct GroupSums {
   alignas(64) unsigned char at[2][kTileBytes];  // [parts]
 };
-
-template <int Sums, int Parts>
-inline void store_group(GroupSums& sums) {
-  Tiles::store<Sums>(sums.at[0], 64);
-  if constexpr (Parts > 1) Tiles::store<Sums + 1>(sums.at[1], 64);
-}
 
 // Adds the scaled sums of a group to totals, as `scaled` does.
 template <class Weights, int Parts, int Rows>
@@ -157,24 +151,59 @@ inline void add_scaled(const LinearArgs& args, const TileGroups& of, int64_t gro
   }
 }
 
-// The next group is multiplied while the sums of one are scaled.
+// Groups take turns with four places for their sums: a group is multiplied, the sums of one before
+// it are stored, and the sums of one before that are scaled, when their store is long done.
+// Otherwise every group would wait for a load, a product, a store and a load again.
+template <int Parts>
+struct GroupTurns {
+  static constexpr int kStored = Parts > 1 ? 1 : 2;  // turns after the products
+  static constexpr int kScaled = kStored + 2;
+};
+
+template <int Turn, int Parts>
+inline void multiply_in_turn(const TileGroups& of, int64_t group) {
+  if constexpr (Parts > 1) {
+    add_tile_group<Turn % 2 * 2, 4, 6 + Turn % 2, 2>(of, group);
+  } else {
+    add_tile_group<Turn, 4 + Turn % 2, 6 + Turn % 2, 1>(of, group);
+  }
+}
+template <int Turn, int Parts>
+inline void store_in_turn(GroupSums& sums) {
+  constexpr int kSums = Parts > 1 ? Turn % 2 * 2 : Turn;
+  Tiles::store<kSums>(sums.at[0], 64);
+  if constexpr (Parts > 1) Tiles::store<kSums + 1>(sums.at[1], 64);
+}
+
+template <class Weights, int Parts, int Rows, int Turn>
+inline void take_turn(const LinearArgs& args, const TileGroups& of, int64_t group,
+                      GroupSums (&sums)[4], Vec (&totals)[Rows]) {
+  using Turns = GroupTurns<Parts>;
+  const int64_t groups = args.row.groups;
+  const int64_t stored = group - Turns::kStored;
+  const int64_t done = group - Turns::kScaled;
+  if (group < groups) multiply_in_turn<Turn, Parts>(of, group);
+  if (stored >= 0 && stored < groups) {
+    constexpr int kTurn = (Turn + 4 - Turns::kStored) % 4;
+    store_in_turn<kTurn, Parts>(sums[kTurn]);
+  }
+  if (done >= 0 && done < groups)
+    add_scaled<Weights, Parts>(args, of, done, sums[(Turn + 4 - Turns::kScaled % 4) % 4], totals);
+}
+
 template <class Weights, int Parts, int Rows>
 __attribute__((noinline)) void multiply_tile_groups(const LinearArgs& args, const TileGroups& of,
                                                     int32_t first_row, int32_t rows) {
-  GroupSums sums[2] = {};
+  GroupSums sums[4] = {};
   Vec totals[Rows];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) totals[r] = zero();
-  const int64_t groups = args.row.groups;
-  add_tile_group<0, Parts>(of, 0);
-  for (int64_t g = 0; g < groups; g += 2) {
-    if (g + 1 < groups) add_tile_group<2, Parts>(of, g + 1);
-    store_group<0, Parts>(sums[0]);
-    add_scaled<Weights, Parts>(args, of, g, sums[0], totals);
-    if (g + 1 == groups) break;
-    if (g + 2 < groups) add_tile_group<0, Parts>(of, g + 2);
-    store_group<2, Parts>(sums[1]);
-    add_scaled<Weights, Parts>(args, of, g + 1, sums[1], totals);
+  const int64_t end = args.row.groups + GroupTurns<Parts>::kScaled;
+  for (int64_t group = 0; group < end; group += 4) {
+    take_turn<Weights, Parts, Rows, 0>(args, of, group, sums, totals);
+    take_turn<Weights, Parts, Rows, 1>(args, of, group + 1, sums, totals);
+    take_turn<Weights, Parts, Rows, 2>(args, of, group + 2, sums, totals);
+    take_turn<Weights, Parts, Rows, 3>(args, of, group + 3, sums, totals);
   }
   Vec kept[Rows];  // a copy, so that the totals can stay in registers
 #pragma GCC unroll 16
@@ -211,17 +240,42 @@ void tile_groups_product(const LinearArgs& args) {
   }
 }
 
-constexpr TileLinear kTilePairs = {1, 4, 2, 0, prepare_tile_pairs, tile_product<TilePairs>};
-constexpr TileLinear kTileBytesByRow = {
-    1, 4, 2, 0, prepare_tile_bytes<kByteOffset>, tile_product<TileBytes>};
+// With few rows, unpacking is most of the work of a panel in groups.
+constexpr int32_t kFewestBytes = 8;
+constexpr int32_t kFewestGroups = 12;
+
+constexpr TileLinear kTilePairs = {
+    1, kFewPanels, kManyPanels, 0, open_product, prepare_tile_pairs, tile_product<TilePairs>};
+constexpr TileLinear kTileBytesByRow = {kFewestBytes,
+                                        kFewPanels,
+                                        kManyPanels,
+                                        0,
+                                        open_product,
+                                        prepare_tile_bytes<kByteOffset>,
+                                        tile_product<TileBytes>};
 template <bool HasZeros>
-constexpr TileLinear kTileW4A8 = {
-    1, 1, 1, 16, prepare_tile_bytes<8>, tile_groups_product<TileNibbles<HasZeros>, 1>};
+constexpr TileLinear kTileW4A8 = {kFewestGroups,
+                                  1,
+                                  1,
+                                  16,
+                                  open_groups,
+                                  prepare_tile_bytes<8>,
+                                  tile_groups_product<TileNibbles<HasZeros>, 1>};
 template <bool HasZeros>
-constexpr TileLinear kTileW4A16 = {
-    1, 1, 1, 16, prepare_tile_split<8, true>, tile_groups_product<TileNibbles<HasZeros>, 2>};
-constexpr TileLinear kTileW8A16 = {
-    1, 1, 1, 16, prepare_tile_split<kByteOffset, false>, tile_groups_product<TileOutputs, 2>};
+constexpr TileLinear kTileW4A16 = {kFewestGroups,
+                                   1,
+                                   1,
+                                   16,
+                                   open_groups,
+                                   prepare_tile_split<8, true>,
+                                   tile_groups_product<TileNibbles<HasZeros>, 2>};
+constexpr TileLinear kTileW8A16 = {kFewestGroups,
+                                   1,
+                                   1,
+                                   16,
+                                   open_groups,
+                                   prepare_tile_split<kByteOffset, false>,
+                                   tile_groups_product<TileOutputs, 2>};
 
 }  // namespace
 }  // namespace ttsrt::cpu

@@ -40,11 +40,13 @@ struct TileLinear {
   int32_t few_panels;   // that up to 16 rows use at once
   int32_t many_panels;  // and more rows
   int32_t unpacked;     // bytes of LinearArgs::unpacked for each input
+  // Prepares the thread's tiles for products of a launch of so many rows.
+  void (*open)(const RowShape& shape, int32_t rows);
   // Packs x [depth] as row `row` of a block of `rows`.
   void (*prepare)(const float* x, const RowShape& shape, int32_t rows, int32_t row,
                   uint32_t* block);
-  // As LinearKernels::product; first_row and last_row are those of blocks. Only between
-  // TileKernels::open and close.
+  // As LinearKernels::product; first_row and last_row are those of blocks. Only between open and
+  // TileKernels::close.
   void (*product)(const LinearArgs& args);
 };
 
@@ -89,9 +91,7 @@ struct TilePeaks {
 struct TileKernels {
   const char* name;             // for people
   TileLinear linear[kFormats];  // without a product: tiles do not multiply this format
-  // Prepare the thread's tiles for products of so many rows of a launch, and give them back.
-  void (*open)(const RowShape& shape, int32_t rows);
-  void (*close)();
+  void (*close)();              // gives the thread's tiles back
   void (*convolve)(const TileProduct& product, const ConvArgs& args);
   // As Kernels::time_convolve of bfloat16, whose rows are pairs with zeros up to whole pieces:
   // those are args.words. Rows up to the next multiple of 32 must be there, with any values.

@@ -1,29 +1,42 @@
 // Matrix products over tiles (tile_kernels.h).
 //
-// Tiles 0 to 3 are sums, 4 and 5 rows, 6 and 7 panels. Up to 16 rows multiply four panels at once,
-// because an instruction starts every 16 cycles and its sums are there after 52; more rows multiply
-// two panels in blocks of 32 rows, which takes as many loads as products. A chunk of two panels
-// stays in the L1 cache for all rows of a block.
+// A product takes 16 cycles, a load 8 at best, and its tile is there after 45 or more: a tile that
+// is loaded again waits for those who read it. So tiles are loaded one step ahead of their
+// products. Up to 16 rows multiply two panels, with four tiles for weights, which come from far
+// away. More rows multiply three panels, whose chunk stays in the L1 cache for all rows of a block.
 
 namespace ttsrt::cpu {
 namespace {
 
 constexpr int64_t kPieceBytes = 64;
+constexpr int32_t kFewPanels = 2;
+constexpr int32_t kManyPanels = 3;
+constexpr int64_t kNearPieces = 12;  // of three panels that stay in the L1 cache
+constexpr int64_t kRowsAhead = 2;    // pieces of rows that are prefetched from the L2 cache
+
+__attribute__((always_inline)) inline void prefetch_tile(const unsigned char* at) {
+#pragma GCC unroll 16
+  for (int line = 0; line < 16; ++line) prefetch_far(at + line * 64);
+}
+
+// Which tiles hold rows and sums: those of weights are whole.
+enum TileUse { kFourForRows, kSixForRows, kSixForHalfRows, kTileUses };
 
 struct TileConfigs {
-  alignas(64) TileConfig of[2][kTileHeight + 1];  // [groups of 32 bytes][rows]
+  alignas(64) TileConfig of[kTileUses][kTileHeight + 1];  // [rows]
 };
 
 constexpr TileConfigs make_configs() {
   TileConfigs all = {};
-  for (int narrow = 0; narrow < 2; ++narrow) {
+  for (int use = 0; use < kTileUses; ++use) {
+    const bool is_half = use == kSixForHalfRows;  // of groups of 32 bytes
     for (int rows = 1; rows <= kTileHeight; ++rows) {
-      TileConfig& config = all.of[narrow][rows];
+      TileConfig& config = all.of[use][rows];
       config.palette = 1;
       for (int t = 0; t < 8; ++t) {
-        const bool is_rows = t == 4 || t == 5;
-        config.row_bytes[t] = is_rows && narrow == 1 ? 32 : 64;
-        config.rows[t] = static_cast<uint8_t>(t < 6 ? rows : narrow == 1 ? 8 : 16);
+        const bool is_weight = t >= (use == kFourForRows ? 4 : 6);
+        config.row_bytes[t] = is_half && (t == 4 || t == 5) ? 32 : 64;
+        config.rows[t] = static_cast<uint8_t>(!is_weight ? rows : is_half ? 8 : 16);
       }
     }
   }
@@ -32,7 +45,7 @@ constexpr TileConfigs make_configs() {
 
 alignas(64) constexpr TileConfigs kTileConfigs = make_configs();
 
-inline void open_tiles() { Tiles::open(kTileConfigs.of[0][kTileHeight]); }
+inline void open_tiles() { Tiles::open(kTileConfigs.of[kSixForRows][kTileHeight]); }
 
 // Bytes of a piece of a packed row.
 inline int64_t piece_bytes(const RowShape& shape) {
@@ -40,16 +53,20 @@ inline int64_t piece_bytes(const RowShape& shape) {
   return part < kPieceBytes ? part : kPieceBytes;
 }
 
-void open_product(const RowShape& shape, int32_t rows) {
-  const int narrow = piece_bytes(shape) < kPieceBytes ? 1 : 0;
-  Tiles::open(kTileConfigs.of[narrow][rows < kTileHeight ? rows : kTileHeight]);
+inline int32_t at_most_a_tile(int32_t rows) { return rows < kTileHeight ? rows : kTileHeight; }
+
+void open_product(const RowShape&, int32_t rows) {
+  Tiles::open(kTileConfigs.of[kFourForRows][at_most_a_tile(rows)]);
+}
+
+void open_groups(const RowShape& shape, int32_t rows) {
+  const TileUse use = piece_bytes(shape) < kPieceBytes ? kSixForHalfRows : kSixForRows;
+  Tiles::open(kTileConfigs.of[use][at_most_a_tile(rows)]);
 }
 
 void close_tiles() { Tiles::close(); }
 
-inline int32_t block_rows_of(const LinearArgs& args) {
-  return args.rows < kTileHeight ? args.rows : kTileHeight;
-}
+inline int32_t block_rows_of(const LinearArgs& args) { return at_most_a_tile(args.rows); }
 inline const unsigned char* block_at(const LinearArgs& args, int32_t row) {
   return reinterpret_cast<const unsigned char*>(args.packed + row * args.row.words);
 }
@@ -142,124 +159,154 @@ inline void end_chunk(ChunkSums& sums) {
   if constexpr (RowTiles > 1 && Panels > 1) Tiles::store<3>(sums.at[1][1], 64);
 }
 
-// Adds pieces of 16 or 32 rows times one or two panels to their sums.
-template <class Step, int RowTiles, int Panels>
-inline void add_chunk(const LinearArgs& args, const unsigned char* x, const unsigned char* w,
-                      int64_t panel_bytes, const TileChunk& chunk, ChunkSums& sums) {
-  const int64_t block_bytes = args.row.words * 4 * kTileHeight;
-  begin_chunk<RowTiles, Panels>(chunk, sums);
-  for (int64_t at = chunk.begin * kTileBytes; at < chunk.end * kTileBytes; at += kTileBytes) {
-    Tiles::load<6>(w + at, 64);
-    Tiles::load<4>(x + at, 64);
-    Step::template add<0, 4, 6>();
-    if constexpr (Panels > 1) {
-      Tiles::load<7>(w + panel_bytes + at, 64);
-      Step::template add<1, 4, 7>();
-    }
-    if constexpr (RowTiles > 1) {
-      Tiles::load<5>(x + block_bytes + at, 64);
-      Step::template add<2, 5, 6>();
-      if constexpr (Panels > 1) Step::template add<3, 5, 7>();
-    }
-  }
-  end_chunk<RowTiles, Panels>(sums);
-}
+constexpr int64_t kChunkPieces = 16;  // of two panels that stay in the L1 cache
 
-constexpr int64_t kChunkPieces = 16;  // whose two panels stay in the L1 cache for all rows
-constexpr int32_t kMostPairs = kTileBlockRows / 32;
-
-// More than 16 rows: blocks of 32 rows times two panels.
-template <class Step>
-void multiply_many(const LinearArgs& args, const unsigned char* w, int32_t panel, int32_t panels) {
-  const int64_t pieces = args.row.group_words * 4 / kPieceBytes;
-  const int64_t panel_bytes = pieces * kTileBytes;
-  ChunkSums sums[kMostPairs];
-  for (int64_t piece = 0; piece < pieces; piece += kChunkPieces) {
-    const int64_t end = piece + kChunkPieces;
-    const TileChunk chunk = {piece, end < pieces ? end : pieces};
-    for (int32_t row = args.first_row; row < args.last_row; row += 32) {
-      const unsigned char* x = block_at(args, row);
-      ChunkSums& block = sums[(row - args.first_row) / 32];
-      const bool is_tall = args.last_row - row > kTileHeight;
-      if (is_tall) {
-        panels > 1 ? add_chunk<Step, 2, 2>(args, x, w, panel_bytes, chunk, block)
-                   : add_chunk<Step, 2, 1>(args, x, w, panel_bytes, chunk, block);
-      } else {
-        panels > 1 ? add_chunk<Step, 1, 2>(args, x, w, panel_bytes, chunk, block)
-                   : add_chunk<Step, 1, 1>(args, x, w, panel_bytes, chunk, block);
-      }
-      if (chunk.end < pieces) continue;
-      for (int32_t t = 0; t < (is_tall ? 2 : 1); ++t) {
-        const int32_t first = row + t * kTileHeight;
-        const int32_t left = args.last_row - first;
-        const uint32_t* heads = heads_of<Step>(args, block_at(args, first));
-        for (int32_t p = 0; p < panels; ++p)
-          finish_block<Step>(args, {block.at[t][p], heads, first,
-                                    left < kTileHeight ? left : kTileHeight, panel + p});
-      }
-    }
-  }
-}
-
-template <bool Prefetches>
-inline void prefetch_tile(const unsigned char* at) {
-  if constexpr (Prefetches) {
+// Into the L1 cache; inlined as prefetch_far is.
+__attribute__((always_inline)) inline void prefetch_tile_near(const unsigned char* at) {
 #pragma GCC unroll 16
-    for (int line = 0; line < 16; ++line) prefetch_far(at + line * 64);
-  }
+  for (int line = 0; line < 16; ++line) __builtin_prefetch(at + line * 64, 0, 3);
 }
 
-// One piece of up to 16 rows, in tile A, times `Panels` panels.
-template <class Step, int A, int Panels, bool Prefetches>
-inline void add_piece(const unsigned char* x, const unsigned char* w, int64_t panel_bytes,
-                      int64_t ahead) {
-  Tiles::load<A>(x, 64);
-  Tiles::load<6>(w, 64);
-  prefetch_tile<Prefetches>(w + ahead);
-  Step::template add<0, A, 6>();
+// The pieces of up to three panels.
+struct PanelPieces {
+  const unsigned char* w;
+  int64_t panel_bytes;
+};
+
+template <int Panels>
+inline void load_panels(const PanelPieces& of, int64_t offset) {
+  Tiles::load<5>(of.w + offset, 64);
+  if constexpr (Panels > 1) Tiles::load<6>(of.w + of.panel_bytes + offset, 64);
+  if constexpr (Panels > 2) Tiles::load<7>(of.w + 2 * of.panel_bytes + offset, 64);
+}
+
+// Multiplies rows in tile A by a piece of each panel, and loads the next pieces of both unless
+// these are the last; `x` and `offset` are those of the next.
+template <class Step, int A, int Panels, bool IsLast>
+inline void add_row_piece(const unsigned char* x, const PanelPieces& of, int64_t offset) {
+  if constexpr (!IsLast) {
+    Tiles::load<7 - A>(x, 64);
+    prefetch_tile_near(x + kRowsAhead * kTileBytes);
+  }
+  Step::template add<0, A, 5>();
+  if constexpr (!IsLast) Tiles::load<5>(of.w + offset, 64);
   if constexpr (Panels > 1) {
-    Tiles::load<7>(w + panel_bytes, 64);
-    prefetch_tile<Prefetches>(w + panel_bytes + ahead);
-    Step::template add<1, A, 7>();
+    Step::template add<1, A, 6>();
+    if constexpr (!IsLast) Tiles::load<6>(of.w + of.panel_bytes + offset, 64);
   }
   if constexpr (Panels > 2) {
-    Tiles::load<6>(w + 2 * panel_bytes, 64);
-    prefetch_tile<Prefetches>(w + 2 * panel_bytes + ahead);
-    Step::template add<2, A, 6>();
-  }
-  if constexpr (Panels > 3) {
-    Tiles::load<7>(w + 3 * panel_bytes, 64);
-    prefetch_tile<Prefetches>(w + 3 * panel_bytes + ahead);
-    Step::template add<3, A, 7>();
+    Step::template add<2, A, 7>();
+    if constexpr (!IsLast) Tiles::load<7>(of.w + 2 * of.panel_bytes + offset, 64);
   }
 }
 
-// Up to 16 rows times `Panels` panels.
-template <class Step, int Panels, bool Prefetches>
+// Adds the pieces of a chunk to the sums [panels] of 16 rows, which begin at zero.
+template <class Step, int Panels>
+inline void add_row_chunk(const unsigned char* x, const PanelPieces& of, const TileChunk& chunk,
+                          unsigned char (*sums)[kTileBytes]) {
+  if (chunk.begin == 0) {
+    Tiles::zero<0>();
+    if constexpr (Panels > 1) Tiles::zero<1>();
+    if constexpr (Panels > 2) Tiles::zero<2>();
+  } else {
+    Tiles::load<0>(sums[0], 64);
+    if constexpr (Panels > 1) Tiles::load<1>(sums[1], 64);
+    if constexpr (Panels > 2) Tiles::load<2>(sums[2], 64);
+  }
+  int64_t at = chunk.begin * kTileBytes;
+  const int64_t last = (chunk.end - 1) * kTileBytes;
+  Tiles::load<3>(x + at, 64);
+  load_panels<Panels>(of, at);
+  for (; at + kTileBytes < last; at += 2 * kTileBytes) {
+    const int64_t next = at + kTileBytes;
+    add_row_piece<Step, 3, Panels, false>(x + next, of, next);
+    add_row_piece<Step, 4, Panels, false>(x + next + kTileBytes, of, next + kTileBytes);
+  }
+  if (at < last) {
+    add_row_piece<Step, 3, Panels, false>(x + last, of, last);
+    add_row_piece<Step, 4, Panels, true>(nullptr, of, 0);
+  } else {
+    add_row_piece<Step, 3, Panels, true>(nullptr, of, 0);
+  }
+  Tiles::store<0>(sums[0], 64);
+  if constexpr (Panels > 1) Tiles::store<1>(sums[1], 64);
+  if constexpr (Panels > 2) Tiles::store<2>(sums[2], 64);
+}
+
+// More than 16 rows times up to three panels.
+template <class Step, int Panels>
+void multiply_many(const LinearArgs& args, const unsigned char* w, int32_t panel) {
+  const int64_t pieces = args.row.group_words * 4 / kPieceBytes;
+  const PanelPieces of = {w, pieces * kTileBytes};
+  const int64_t chunks = (pieces + kNearPieces - 1) / kNearPieces;
+  alignas(64) unsigned char sums[kTileBlockRows / kTileHeight][Panels][kTileBytes];
+  for (int64_t c = 0; c < chunks; ++c) {
+    const TileChunk chunk = {pieces * c / chunks, pieces * (c + 1) / chunks};
+    for (int32_t row = args.first_row; row < args.last_row; row += kTileHeight) {
+      auto* block = sums[(row - args.first_row) / kTileHeight];
+      const unsigned char* x = block_at(args, row);
+      add_row_chunk<Step, Panels>(x, of, chunk, block);
+      if (chunk.end < pieces) continue;
+      const uint32_t* heads = heads_of<Step>(args, x);
+      const int32_t rows = at_most_a_tile(args.last_row - row);
+      for (int32_t p = 0; p < Panels; ++p)
+        finish_block<Step>(args, {block[p], heads, row, rows, panel + p});
+    }
+  }
+}
+
+// Multiplies up to 16 rows in tile A by one piece of one or two panels, whose tiles are B and the
+// next. `Ahead` says whether to prefetch panels.
+template <class Step, int A, int B, int Panels>
+inline void add_few_piece() {
+  Step::template add<0, A, B>();
+  if constexpr (Panels > 1) Step::template add<1, A, B + 1>();
+}
+template <int B, int Panels>
+inline void load_few_piece(const PanelPieces& of, int64_t offset, int64_t ahead) {
+  Tiles::load<B>(of.w + offset, 64);
+  prefetch_tile(of.w + offset + ahead);
+  if constexpr (Panels > 1) {
+    Tiles::load<B + 1>(of.w + of.panel_bytes + offset, 64);
+    prefetch_tile(of.w + of.panel_bytes + offset + ahead);
+  }
+}
+
+// Up to 16 rows times one or two panels.
+template <class Step, int Panels>
 void multiply_few(const LinearArgs& args, const unsigned char* w, int32_t panel) {
   const int64_t pieces = args.row.group_words * 4 / kPieceBytes;
-  const int64_t panel_bytes = pieces * kTileBytes;
+  const PanelPieces of = {w, pieces * kTileBytes};
   const int64_t step = args.rows * kPieceBytes;
-  const int64_t ahead = Prefetches ? bytes_ahead<Panels>(args, panel, panel_bytes) : 0;
+  const int64_t ahead = bytes_ahead<Panels>(args, panel, of.panel_bytes);
   const unsigned char* x = block_at(args, 0);
   const uint32_t* heads = heads_of<Step>(args, x);
   Tiles::zero<0>();
   if constexpr (Panels > 1) Tiles::zero<1>();
-  if constexpr (Panels > 2) Tiles::zero<2>();
-  if constexpr (Panels > 3) Tiles::zero<3>();
+  Tiles::load<2>(x, 64);
+  load_few_piece<4, Panels>(of, 0, ahead);
   int64_t piece = 0;
-  for (; piece + 2 <= pieces; piece += 2) {
-    add_piece<Step, 4, Panels, Prefetches>(x, w, panel_bytes, ahead);
-    add_piece<Step, 5, Panels, Prefetches>(x + step, w + kTileBytes, panel_bytes, ahead);
+  for (; piece + 2 < pieces; piece += 2) {
+    const int64_t offset = (piece + 1) * kTileBytes;
+    Tiles::load<3>(x + step, 64);
+    load_few_piece<6, Panels>(of, offset, ahead);
+    add_few_piece<Step, 2, 4, Panels>();
     x += 2 * step;
-    w += 2 * kTileBytes;
+    Tiles::load<2>(x, 64);
+    load_few_piece<4, Panels>(of, offset + kTileBytes, ahead);
+    add_few_piece<Step, 3, 6, Panels>();
   }
-  if (piece < pieces) add_piece<Step, 4, Panels, Prefetches>(x, w, panel_bytes, ahead);
-  alignas(64) unsigned char sums[4][kTileBytes];
+  if (piece + 1 < pieces) {
+    Tiles::load<3>(x + step, 64);
+    load_few_piece<6, Panels>(of, (piece + 1) * kTileBytes, ahead);
+    add_few_piece<Step, 2, 4, Panels>();
+    add_few_piece<Step, 3, 6, Panels>();
+  } else {
+    add_few_piece<Step, 2, 4, Panels>();
+  }
+  alignas(64) unsigned char sums[2][kTileBytes];
   Tiles::store<0>(sums[0], 64);
   if constexpr (Panels > 1) Tiles::store<1>(sums[1], 64);
-  if constexpr (Panels > 2) Tiles::store<2>(sums[2], 64);
-  if constexpr (Panels > 3) Tiles::store<3>(sums[3], 64);
   for (int32_t p = 0; p < Panels; ++p)
     finish_block<Step>(args, {sums[p], heads, 0, args.rows, panel + p});
 }
@@ -269,20 +316,18 @@ void tile_product(const LinearArgs& args) {
   const int64_t panel_bytes = args.row.group_words * 64;
   const auto* weight = static_cast<const unsigned char*>(args.weight);
   const bool is_few = args.rows <= kTileHeight;
-  const int32_t group = is_few ? 4 : 2;
+  const int32_t group = is_few ? kFewPanels : kManyPanels;
   for (int32_t panel = args.first_panel; panel < args.last_panel; panel += group) {
     const unsigned char* w = weight + panel * panel_bytes;
     const int32_t left = args.last_panel - panel;
-    if (!is_few) {
-      multiply_many<Step>(args, w, panel, left < 2 ? left : 2);
-    } else if (left >= 4) {
-      multiply_few<Step, 4, true>(args, w, panel);
-    } else if (left == 3) {
-      multiply_few<Step, 3, true>(args, w, panel);
+    if (is_few) {
+      left >= 2 ? multiply_few<Step, 2>(args, w, panel) : multiply_few<Step, 1>(args, w, panel);
+    } else if (left >= 3) {
+      multiply_many<Step, 3>(args, w, panel);
     } else if (left == 2) {
-      multiply_few<Step, 2, true>(args, w, panel);
+      multiply_many<Step, 2>(args, w, panel);
     } else {
-      multiply_few<Step, 1, true>(args, w, panel);
+      multiply_many<Step, 1>(args, w, panel);
     }
   }
 }

@@ -151,7 +151,7 @@ class ProductStage : public Stage {
     args.accumulate = plan.accumulate;
     args.factors = plan.factor < 0 ? nullptr : packing_.site.launch->schedule.data();
     args.first_factor = plan.factor;
-    if (by.tiles != nullptr) packing_.site.kernels->tiles->open(by.shape, args.rows);
+    if (by.tiles != nullptr) by.tiles->open(by.shape, args.rows);
     const std::int32_t block = by.block_rows();
     const std::int32_t blocks = (args.rows + block - 1) / block;
     const Range mine = share_of(std::int64_t{blocks} * panels(), worker);
