@@ -100,6 +100,11 @@ LEFT = [
 CHANGED = [
     Changed(r"^scripts/walls .*", "scripts/walls --help", "full-size models; tests/bench has tiny"),
     Changed(
+        r"^python -m bench\.cpu_levels .*",
+        "python -m bench.cpu_levels --help",
+        "full-size models; tests/bench has tiny",
+    ),
+    Changed(
         r"cmake --preset dev && .*",
         "cmake --preset dev -B build-dev",
         ".ci/run asan builds and runs the tests of this configuration",

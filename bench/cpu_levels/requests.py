@@ -54,7 +54,7 @@ class _Contestant:
 
 @contextmanager
 def _opened(
-    of: dict[str, Path], levels: list[str], threads: int, **options: object
+    of: dict[str, Path], levels: list[str], threads: int, *, profile: bool = False
 ) -> Iterator[list[_Contestant]]:
     """An executor of every engine at every level."""
     from ttsrt_rt.executor import Executor
@@ -69,8 +69,8 @@ def _opened(
                         device="cpu",
                         num_threads=threads,
                         iter_stats_max_iterations=_ITERATIONS,
-                        **options,
-                    )  # type: ignore[arg-type]
+                        profile=profile,
+                    )
                 found.append(_Contestant(kind, level, stack.enter_context(executor)))
         yield found
 

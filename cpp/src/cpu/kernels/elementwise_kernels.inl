@@ -85,6 +85,17 @@ inline void write_floats(float* p, Vec x, int32_t lanes) {
   }
 }
 
+// Returns the largest magnitude, and NaN if there is one.
+inline float largest_magnitude(const float* x, int64_t count) {
+  Ints magnitudes = set_ints(0);
+  for (int64_t i = 0; i < count; i += kLanes)
+    magnitudes = larger(magnitudes, magnitude_bits(read_floats(x + i, lanes_left(count, i))));
+  const int32_t bits = reduce_max(magnitudes);
+  float largest;
+  memcpy(&largest, &bits, sizeof(largest));
+  return largest;
+}
+
 // Numbers are checked by a vector of poison: x * 0 is NaN if x is infinite or NaN, else 0 or -0.
 inline Vec poisoned_by(Vec x, Vec poison) { return fma(x, zero(), poison); }
 inline bool is_pure(Vec poison) { return mask_not_less(zero(), poison) == (1U << kLanes) - 1U; }

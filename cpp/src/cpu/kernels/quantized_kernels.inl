@@ -329,17 +329,12 @@ struct Groups {
   }
 };
 
-// Quantizes x [count] to `words` words of int8, of which those from byte i on go to place(i), and
-// writes the head of two words (RowShape). A multiple of 16 bytes lies together.
+// Quantizes x [count] to `words` words of int8, which go 16 bytes at a time from byte i on to
+// place(i), and writes the head of two words (RowShape).
 template <class Place>
 inline void quantize_group(const float* x, int64_t count, int64_t words, int32_t offset,
                            uint32_t* head, const Place& place) {
-  Ints magnitudes = set_ints(0);
-  for (int64_t i = 0; i < count; i += kLanes)
-    magnitudes = larger(magnitudes, magnitude_bits(read_floats(x + i, lanes_left(count, i))));
-  const int32_t bits = reduce_max(magnitudes);
-  float largest;
-  memcpy(&largest, &bits, sizeof(largest));
+  const float largest = largest_magnitude(x, count);
   const bool is_zero = largest < 1e-30F;  // ops::kLeastInput; NaN stays
   const float scale = is_zero ? 0.0F : largest / 127.0F;
   const Vec inverse = set(is_zero ? 0.0F : 127.0F / largest);
@@ -352,11 +347,8 @@ inline void quantize_group(const float* x, int64_t count, int64_t words, int32_t
     unsigned char lanes[kLanes];
     store_bytes(lanes, whole);
     const int64_t left = 4 * words - i;
-    if (left >= kLanes) {
-      memcpy(place(i), lanes, sizeof(lanes));
-    } else {
-      memcpy(place(i), lanes, static_cast<size_t>(left));
-    }
+    if (left >= kLanes) memcpy(place(i), lanes, sizeof(lanes));
+    if (left < kLanes) memcpy(place(i), lanes, static_cast<size_t>(left));
   }
   const uint32_t away = 0U - static_cast<uint32_t>(offset) * static_cast<uint32_t>(reduce_add(sum));
   memcpy(head, &scale, sizeof(scale));
@@ -369,10 +361,9 @@ void prepare_bytes(const float* x, const RowShape& shape, uint32_t* out) {
     const int64_t first = g * 4 * shape.group_words;
     const int64_t left = shape.depth - first;
     const int64_t count = left < 4 * shape.group_words ? left : 4 * shape.group_words;
-    uint32_t* group = out + g * (2 + shape.group_words);
-    auto* bytes = reinterpret_cast<unsigned char*>(group + 2);
-    quantize_group(x + first, count, shape.group_words, Offset, group,
-                   [bytes](int64_t i) { return bytes + i; });
+    uint32_t* head = out + g * (2 + shape.group_words);
+    const auto place = [head](int64_t i) { return reinterpret_cast<char*>(head + 2) + i; };
+    quantize_group(x + first, count, shape.group_words, Offset, head, place);
   }
 }
 

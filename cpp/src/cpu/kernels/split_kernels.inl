@@ -216,12 +216,7 @@ struct Splits {
 template <bool IsNibbles, class Place>
 inline void split_group(const float* x, int64_t count, int64_t inputs, int32_t offset,
                         uint32_t* head, const Place& place) {
-  Ints magnitudes = set_ints(0);
-  for (int64_t i = 0; i < count; i += kLanes)
-    magnitudes = larger(magnitudes, magnitude_bits(read_floats(x + i, lanes_left(count, i))));
-  const int32_t bits = reduce_max(magnitudes);
-  float exact;
-  memcpy(&exact, &bits, sizeof(exact));
+  const float exact = largest_magnitude(x, count);
   const uint32_t rounded = uint32_t{Stored<Element::bfloat16>::round(exact)} << 16;
   float largest;
   memcpy(&largest, &rounded, sizeof(largest));
