@@ -1,5 +1,5 @@
-// Convolutions and attention over tiles (tile_kernels.h). Tiles 0 to 3 are sums of 2 x 2 blocks, 4
-// and 5 rows, 6 and 7 panels: a step loads four tiles and multiplies four times.
+// Convolutions, attention and peaks over tiles (tile_kernels.h). Tiles 0 to 3 are sums of 2 x 2
+// blocks, 4 and 5 rows, 6 and 7 panels: a step loads four tiles and multiplies four times.
 
 namespace ttsrt::cpu {
 namespace {
@@ -286,6 +286,44 @@ void tile_attend(const TileAttend& args) {
   is_short ? mix_tiles<1>(args, scratch, positions) : mix_tiles<2>(args, scratch, positions);
   Tiles::close();
 }
+
+// Loops for the peaks: four tiles of sums from the same operands.
+struct PeakTilePairs {
+  template <int Sums>
+  static void add() {
+    Tiles::add_pairs<Sums, 4, 6>();
+  }
+};
+struct PeakTileBytes {
+  template <int Sums>
+  static void add() {
+    Tiles::add_signed_bytes<Sums, 4, 6>();
+  }
+};
+
+template <class Step>
+float tile_chain_kernel(const unsigned char* operands, int64_t steps) {
+  open_tiles();
+  Tiles::load<4>(operands, 64);
+  Tiles::load<6>(operands, 64);
+  Tiles::zero<0>();
+  Tiles::zero<1>();
+  Tiles::zero<2>();
+  Tiles::zero<3>();
+  for (int64_t i = 0; i < steps; ++i) {
+    Step::template add<0>();
+    Step::template add<1>();
+    Step::template add<2>();
+    Step::template add<3>();
+  }
+  alignas(64) unsigned char sums[kTileBytes];
+  Tiles::store<3>(sums, 64);
+  Tiles::close();
+  return reduce_add(load(reinterpret_cast<const float*>(sums)));
+}
+
+constexpr TilePeaks kTilePeaks = {4, tile_chain_kernel<PeakTilePairs>,
+                                  tile_chain_kernel<PeakTileBytes>};
 
 constexpr TileKernels kTiles = {Tiles::kName,
                                 {{},

@@ -233,6 +233,16 @@ inline void add_row_chunk(const unsigned char* x, const PanelPieces& of, const T
   if constexpr (Panels > 2) Tiles::store<2>(sums[2], 64);
 }
 
+// Prefetches pieces [begin, end) of panels into the L2 cache, while those before them are
+// multiplied.
+template <int Panels>
+inline void prefetch_chunk(const PanelPieces& of, int64_t begin, int64_t end) {
+  for (int p = 0; p < Panels; ++p) {
+    const unsigned char* w = of.w + p * of.panel_bytes;
+    for (int64_t piece = begin; piece < end; ++piece) prefetch_tile(w + piece * kTileBytes);
+  }
+}
+
 // More than 16 rows times up to three panels.
 template <class Step, int Panels>
 void multiply_many(const LinearArgs& args, const unsigned char* w, int32_t panel) {
@@ -242,6 +252,12 @@ void multiply_many(const LinearArgs& args, const unsigned char* w, int32_t panel
   alignas(64) unsigned char sums[kTileBlockRows / kTileHeight][Panels][kTileBytes];
   for (int64_t c = 0; c < chunks; ++c) {
     const TileChunk chunk = {pieces * c / chunks, pieces * (c + 1) / chunks};
+    if (c + 1 < chunks) {
+      prefetch_chunk<Panels>(of, chunk.end, pieces * (c + 2) / chunks);
+    } else if (panel + 2 * Panels <= args.near_panels) {
+      const int64_t behind = Panels * pieces;  // the next panels follow these
+      prefetch_chunk<Panels>(of, behind, behind + pieces / chunks);
+    }
     for (int32_t row = args.first_row; row < args.last_row; row += kTileHeight) {
       auto* block = sums[(row - args.first_row) / kTileHeight];
       const unsigned char* x = block_at(args, row);
@@ -343,44 +359,6 @@ void prepare_tile_pairs(const float* x, const RowShape& shape, int32_t rows, int
     out += step;
   }
 }
-
-// Loops for the peaks: four tiles of sums from the same operands.
-struct PeakTilePairs {
-  template <int Sums>
-  static void add() {
-    Tiles::add_pairs<Sums, 4, 6>();
-  }
-};
-struct PeakTileBytes {
-  template <int Sums>
-  static void add() {
-    Tiles::add_signed_bytes<Sums, 4, 6>();
-  }
-};
-
-template <class Step>
-float tile_chain_kernel(const unsigned char* operands, int64_t steps) {
-  open_tiles();
-  Tiles::load<4>(operands, 64);
-  Tiles::load<6>(operands, 64);
-  Tiles::zero<0>();
-  Tiles::zero<1>();
-  Tiles::zero<2>();
-  Tiles::zero<3>();
-  for (int64_t i = 0; i < steps; ++i) {
-    Step::template add<0>();
-    Step::template add<1>();
-    Step::template add<2>();
-    Step::template add<3>();
-  }
-  alignas(64) unsigned char sums[kTileBytes];
-  Tiles::store<3>(sums, 64);
-  Tiles::close();
-  return reduce_add(load(reinterpret_cast<const float*>(sums)));
-}
-
-constexpr TilePeaks kTilePeaks = {4, tile_chain_kernel<PeakTilePairs>,
-                                  tile_chain_kernel<PeakTileBytes>};
 
 }  // namespace
 }  // namespace ttsrt::cpu
