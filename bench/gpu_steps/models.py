@@ -21,6 +21,7 @@ from bench.gpu_steps.cases import Case
 from bench.t3_peers.models import made_at_once, write_checkpoint
 from bench.t3_peers.shape import SIZES, Words
 from ttsrt_rt.convert.safetensors_write import write_safetensors
+from ttsrt_rt.options import DType
 
 __all__ = ["BATCH", "LLM_SIZES", "draw", "engine_path", "make_engine", "make_engines", "write_llm"]
 
@@ -98,7 +99,7 @@ def make_engines(
             progress(path.name)
 
 
-def make_engine(folder: Path, size: str, model: str, dtype: str) -> Path:
+def make_engine(folder: Path, size: str, model: str, dtype: DType) -> Path:
     """The engine of a model without quantization in another type, made if `folder` lacks it."""
     engine = folder / f"{model}.{size}.{dtype}.engine"
     if not engine.exists():
@@ -136,7 +137,12 @@ def _write_magpie(path: Path, size: str, model: str) -> None:
 
 
 def _build(
-    checkpoint: Path, engine: Path, size: str, case: Case, dtype: str = "bfloat16", batch: int = 128
+    checkpoint: Path,
+    engine: Path,
+    size: str,
+    case: Case,
+    dtype: DType = "bfloat16",
+    batch: int = 128,
 ) -> None:
     from ttsrt_rt.build import build
 
