@@ -69,6 +69,15 @@ Sample codes() {
   return sample;
 }
 
+// Positions are float32 in engines of float16.
+Sample wide_positions() {
+  Sample sample = codes();
+  sample.label = "wide_positions";
+  sample.fields = with(sample.fields, "position_type", 0);
+  sample.inputs[sample.inputs.size() - 2].type = Type::float32;
+  return sample;
+}
+
 Sample ids() {
   Sample sample;
   sample.kind = "CodebookEmbed";
@@ -343,6 +352,7 @@ Sample local_transformer(bool is_maskgit) {
 
 const std::vector<Sample>& samples() {
   static const std::vector<Sample> all = {codes(),
+                                          wide_positions(),
                                           ids(),
                                           cached_attention(),
                                           segment_attention(),

@@ -84,6 +84,14 @@ TEST_P(ProgramNetworksTest, WritesThePluginsOfEveryOpInOrder) {
   }
 }
 
+// Plans are found by the names of Programs.
+TEST_P(ProgramNetworksTest, NamesAreUnique) {
+  const EnginePrograms programs = this->programs();
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < programs.size(); ++i) names.insert(programs.program(i).name);
+  EXPECT_EQ(names.size(), programs.size());
+}
+
 TEST_P(ProgramNetworksTest, HandsOneTokenThroughAllPluginsOfAPart) {
   const EnginePrograms programs = this->programs();
   for (std::size_t i = 0; i < programs.size(); ++i) {
