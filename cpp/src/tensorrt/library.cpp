@@ -77,14 +77,25 @@ void* open_tensorrt(std::int32_t major) {
     const char* reason = dlerror();
     throw NotFoundError(message("device tensorrt: ", given != nullptr ? given : name.c_str(), ": ",
                                 reason == nullptr ? "it can't be opened" : reason,
-                                "; install TensorRT ", major, ", or set ", kLibraryVariable,
-                                " to its library"));
+                                "; install TensorRT",
+                                major > 0 ? message(" ", major) : std::string(), ", or set ",
+                                kLibraryVariable, " to its library"));
   }
   if (void* function = dlsym(library, "getInferLibVersion")) {
     Dl_info info{};
     if (dladdr(function, &info) != 0) load_resources(fs::path(info.dli_fname));
   }
   return library;
+}
+
+// The major version of the library that the environment names.
+std::int32_t major_of_given() {
+  void* library = open_tensorrt(0);
+  auto* version = reinterpret_cast<std::int32_t (*)()>(dlsym(library, "getInferLibVersion"));
+  TTSRT_CHECK(ConfigError, version != nullptr, "device tensorrt: ", std::getenv(kLibraryVariable),
+              ": it is no library of TensorRT");
+  const std::int32_t number = version();
+  return number < 10000 ? number / 1000 : number / 10000;  // 8600 is 8.6.0, 100300 is 10.3.0
 }
 
 void* find_symbol(void* library, const char* name) { return dlsym(library, name); }
@@ -121,6 +132,7 @@ std::shared_ptr<Driver> open_driver(std::int32_t major) {
 std::shared_ptr<Driver> open_newest_driver() {
   const std::vector<std::int32_t> majors = driver_majors();
   if (majors.empty()) throw_no_driver(kMajors[0]);
+  if (std::getenv(kLibraryVariable) != nullptr) return open_driver(major_of_given());
   for (std::size_t i = 0;; ++i) {
     try {
       return open_driver(majors[i]);

@@ -57,6 +57,8 @@ TEST_F(Library, SaysWhatToInstallWithoutTensorRT) {
   setenv("TTSRT_TENSORRT_LIBRARY", folder_.file("libnvinfer.so.8").c_str(), 1);
   EXPECT_TRUE(throws_naming<NotFoundError>("install TensorRT 8, or set TTSRT_TENSORRT_LIBRARY",
                                            [] { open_driver(8); }));
+  EXPECT_TRUE(throws_naming<NotFoundError>("install TensorRT, or set TTSRT_TENSORRT_LIBRARY",
+                                           [] { open_newest_driver(); }));
 }
 
 TEST_F(Library, MakesErrorsOfTheDriverOurs) {
