@@ -22,10 +22,17 @@ struct Model {
   Json config;
 };
 
+Json maskgit_config() {
+  Json config = ttsrt::test::tiny_config();
+  config["model"]["local_transformer"]["kind"] = "maskgit";
+  return config;
+}
+
 // One of every kind of decoder.
 std::vector<Model> models() {
   return {{"magpie", ttsrt::test::tiny_config()},
           {"magpie_memory", ttsrt::test::multi_encoder_config()},
+          {"magpie_maskgit", maskgit_config()},
           {"llm", ttsrt::test::llm_config()},
           {"llm_parallel", ttsrt::test::llm_config(ttsrt::test::parallel_stack_json())},
           {"t3", ttsrt::test::t3_config()}};
