@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ttsrt_rt.errors import ConfigError, InternalError
@@ -79,10 +80,12 @@ class LlamaCpp:
         Raises:
             InternalError: It failed.
         """
-        command = [str(program), "-m", self._model, "-t", self._threads, *map(str, flags)]
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, check=False
-        )
+        paths = (str(program.resolve()), "-m", str(Path(self._model).resolve()))
+        command = [*paths, "-t", self._threads, *map(str, flags)]
+        with TemporaryDirectory() as folder:  # ik_llama.cpp writes a log where it runs
+            done = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, check=False, cwd=folder
+            )
         if done.returncode != 0:
             raise InternalError(
                 f"{program.name}: exit status {done.returncode}, expected 0, got "
