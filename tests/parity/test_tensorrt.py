@@ -2,9 +2,9 @@
 float32, alone and in a crowd of guided and unguided requests of different lengths.
 
 Needs a GPU, TensorRT, and a build with its headers; without them the tests are skipped by name, and
-fail with TTSRT_REQUIRE=tensorrt. `pytest -rP` prints what was measured: whether bits are equal, the
-distances of float16, build times and sizes. True-size random models are made where
-TTSRT_TRUE_SIZE names a folder that keeps them.
+fail with TTSRT_REQUIRE=tensorrt. They run in one process, which makes its plans once. `pytest -rP`
+prints what was measured: whether bits are equal, the distances of float16, build times and sizes.
+Random models of true size are made where TTSRT_TRUE_SIZE names a folder that keeps them.
 """
 
 from __future__ import annotations
@@ -50,21 +50,37 @@ pytestmark = pytest.mark.skipif(
 )
 needs_true_size = pytest.mark.skipif(not TRUE_SIZE, reason="needs TTSRT_TRUE_SIZE, a folder")
 
-TRACED = [
-    "tiny2503.cfg_prior_kv",
-    "tiny2503.nocfg_prior_kv",
-    "tinyhf.lt_cfg_prior_kv",
-    "tinyhf.nolt_cfg_prior_kv",
+# Plans take seconds each to build: models beyond these two wait for TTSRT_ALL_PLANS.
+MAGPIE = ["tiny2503.cfg_prior_kv", "tinyhf.lt_cfg_prior_kv"]
+needs_all = pytest.mark.skipif(
+    not os.environ.get("TTSRT_ALL_PLANS"), reason="needs TTSRT_ALL_PLANS, and minutes"
+)
+MORE = [
+    pytest.param(name, marks=needs_all)
+    for name in (
+        "tiny2503.nocfg_prior_kv",
+        "tinyhf.nolt_cfg_prior_kv",
+        "tinymulti.cfg_prior_kv",
+        "tinymaskgit2.lt_cfg_prior_kv",
+    )
 ]
-MAGPIE = [*TRACED, "tinymulti.cfg_prior_kv", "tinymaskgit2.lt_cfg_prior_kv"]
 PlannedOf = Callable[..., Path]
 
 
-def plan(engine: Path, *, taps: bool = False, builder_opt: int = 1) -> Path:
-    """Builds the plans of an engine once, and tells how long it took and how large they are."""
+def plan(
+    engine: Path, *, taps: bool = False, builder_opt: int = 0, timings_in: Path | None = None
+) -> Path:
+    """Builds the plans of an engine once, and tells how long it took and how large they are.
+
+    Builds in one temporary folder of pytest share the times of kernels.
+    """
     if not (engine / "tensorrt").exists():
         begin = time.perf_counter()
+        timings = (timings_in or engine.parent.parent) / f"timings.{builder_opt}"
         options: dict[str, Any] = {"enable_debug_output": taps, "builder_opt": builder_opt}
+        options["output_timing_cache"] = timings
+        if timings.exists():
+            options["input_timing_cache"] = timings
         tensorrt.build_plans(engine, progress=False, **options)
         seconds = time.perf_counter() - begin
         size = sum(path.stat().st_size for path in (engine / "tensorrt").rglob("*.plan"))
@@ -74,14 +90,14 @@ def plan(engine: Path, *, taps: bool = False, builder_opt: int = 1) -> Path:
 
 @pytest.fixture(scope="module")
 def planned_of(checkpoint_of: Callable[[str], Path]) -> PlannedOf:
-    """Maps a case of Magpie and a type to an engine with plans, of some for traces, too."""
+    """Maps a case of Magpie and a type to an engine with plans, for traces too if asked."""
 
-    def make(case: str, dtype: str = "float32") -> Path:
+    def make(case: str, dtype: str = "float32", *, taps: bool = False) -> Path:
         checkpoint = checkpoint_of(case)
-        folder = checkpoint.parent / f"planned-{dtype}"
+        folder = checkpoint.parent / f"planned-{dtype}{'-taps' if taps else ''}"
         if not folder.exists():
             rt.build(checkpoint, folder, dtype=dtype, progress=False)
-        return plan(folder, taps=any(name.startswith(f"{case}.") for name in TRACED))
+        return plan(folder, taps=taps)
 
     return make
 
@@ -112,7 +128,7 @@ def crowd_of(request: rt.Request, frames: Sequence[int]) -> list[rt.Request]:
     ]
 
 
-@pytest.mark.parametrize("name", MAGPIE)
+@pytest.mark.parametrize("name", [*MAGPIE, *MORE])
 def test_magpie_draws_the_codes_of_cuda(name: str, planned_of: PlannedOf) -> None:
     engine = planned_of(name.split(".")[0])
     with rt.Executor(engine, device="cuda:0") as executor:
@@ -122,17 +138,18 @@ def test_magpie_draws_the_codes_of_cuda(name: str, planned_of: PlannedOf) -> Non
     expect_equal(engine, crowd_of(requests[0], [8, 3 * stacking, 14, 9, 5 * stacking]), name)
 
 
-@pytest.mark.parametrize("name", TRACED)
+@needs_all
+@pytest.mark.parametrize("name", MAGPIE)
 def test_magpie_is_the_original_s(name: str, planned_of: PlannedOf) -> None:
     """Every stage of every step, teacher forced, within the tolerances of float32."""
-    engine = planned_of(name.split(".")[0])
+    engine = planned_of(name.split(".")[0], taps=True)
     reports = validate(engine, DATA / f"{name}.npz", device="tensorrt:0", teacher_forced=True)
     assert [report.stage for report in reports if not report.is_ok] == []
 
 
 @pytest.mark.parametrize("name", ["tiny2503.cfg_noprior_kv", "tinyhf.lt_cfg_noprior_kv"])
 def test_float16_is_near_over_whole_utterances(name: str, planned_of: PlannedOf) -> None:
-    engine = planned_of(name.split(".")[0], "float16")
+    engine = planned_of(name.split(".")[0], "float16", taps=True)
     for device in DEVICES:
         reports = {
             report.stage: report
@@ -158,10 +175,11 @@ def hidden_of(engine: Path, device: str, request: rt.Request) -> list[Any]:
     return [entry.values for entry in trace if entry.name == "dec_hidden"]
 
 
-@pytest.mark.parametrize("name", ["tiny2503.cfg_prior_kv", "tinyhf.lt_cfg_prior_kv"])
+@needs_all
+@pytest.mark.parametrize("name", MAGPIE)
 def test_whether_bits_are_equal_is_told(name: str, planned_of: PlannedOf) -> None:
     """Between the backends they need not be; a request alone and again has the same bits."""
-    engine = planned_of(name.split(".")[0])
+    engine = planned_of(name.split(".")[0], taps=True)
     with rt.Executor(engine, device="cuda:0") as executor:
         request = replace(Golden(DATA / f"{name}.npz").requests(executor)[0], max_frames=12)
     native, ours, again = (hidden_of(engine, device, request) for device in (*DEVICES, DEVICES[1]))
@@ -259,7 +277,8 @@ def true_engine(model: str, dtype: str) -> Path:
     if not engine.exists():
         limits: dict[str, Any] = {"max_batch_size": 8, "max_seq_len": 512, "max_num_tokens": 512}
         rt.build(checkpoint, engine, dtype=dtype, progress=False, **limits)
-    return plan(engine, builder_opt=int(os.environ.get("TTSRT_BUILDER_OPT", "3")))
+    level = int(os.environ.get("TTSRT_BUILDER_OPT", "3"))
+    return plan(engine, builder_opt=level, timings_in=folder)
 
 
 def true_requests(engine: Path, model: str) -> list[rt.Request]:

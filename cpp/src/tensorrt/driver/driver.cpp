@@ -159,9 +159,8 @@ class OurDriver final : public Driver {
 
   std::vector<std::byte> build(const BuildSettings& settings,
                                const std::function<void(NetworkWriter&)>& write) override {
-    const auto builder = make<nvinfer1::IBuilder>("createInferBuilder_INTERNAL");
+    nvinfer1::IBuilder* builder = open_builder();
     nvinfer1::IPluginRegistry& registry = builder->getPluginRegistry();
-    load_plugins(registry, process_registry(), plugins_);
 #if NV_TENSORRT_MAJOR < 10
     using nvinfer1::NetworkDefinitionCreationFlag;
     constexpr auto kFlags =
@@ -213,6 +212,15 @@ class OurDriver final : public Driver {
     if (function == nullptr)
       throw std::runtime_error(std::string("the library of TensorRT has no ") + name);
     return function;
+  }
+
+  // One for all builds: it takes long to make.
+  nvinfer1::IBuilder* open_builder() {
+    if (builder_ != nullptr) return builder_.get();
+    auto builder = make<nvinfer1::IBuilder>("createInferBuilder_INTERNAL");
+    load_plugins(builder->getPluginRegistry(), process_registry(), plugins_);
+    builder_ = std::move(builder);
+    return builder_.get();
   }
 
   nvinfer1::IPluginRegistry* process_registry() const {
@@ -284,6 +292,7 @@ class OurDriver final : public Driver {
   std::string version_;
   Logger logger_;
   std::vector<std::byte> timings_;
+  std::unique_ptr<nvinfer1::IBuilder> builder_;
   std::unique_ptr<nvinfer1::IRuntime> runtime_;
 };
 
