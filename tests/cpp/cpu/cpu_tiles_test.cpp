@@ -53,7 +53,7 @@ class Product {
       : cols_(weight.cols),
         outputs_(weight.rows),
         bias_(test::make_vector(weight.rows, 9)),
-        backend_(make_cpu_backend({threads, "", false, &kernels})) {
+        backend_(make_cpu_backend({threads, "", false, nullptr, &kernels})) {
     const ops::BufferId in = test::add_input(program_, weight.cols);
     out_ = program_.add("out", weight.rows);
     program_.ops.emplace_back(ops::Linear{in, out_, weight, bias_, ops::Activate::none, false});

@@ -40,7 +40,8 @@ inline bool requires_cuda() {
 inline std::unique_ptr<ops::Backend> open_native(const std::string& name,
                                                  std::int32_t num_threads) {
   if (name == kCuda) return make_cuda_backend(0);
-  if (name == kEmulatedTiles) return make_cpu_backend({num_threads, "", false, &emulated_tiles()});
+  if (name == kEmulatedTiles)
+    return make_cpu_backend({num_threads, "", false, nullptr, &emulated_tiles()});
   return make_cpu_backend({num_threads, name});
 }
 
