@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import sys
 import types
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,7 @@ class Original:
             "embedding": torch.from_numpy(voice["embedding"])[None],
         }
         given = torch.from_numpy(tokens.astype(np.int64))[None]
-        with torch.inference_mode():
+        with torch.inference_mode(), redirect_stdout(io.StringIO()):  # it tells what it does
             made, _ = self._model.inference(
                 speech_tokens=given, ref_dict=reference, n_cfm_timesteps=_STEPS[self._kind]
             )
