@@ -57,6 +57,7 @@ CONVERT_OPTIONS = (
     "vocoder",
     "use_ema",
     "tokenizer",
+    "allow_long",
     "front_end",
     "text_files",
     "dictionaries",

@@ -201,6 +201,7 @@ class CheckpointOptions(_PackOptions, _RunOptions, total=False):
     vocoder: str | os.PathLike[str] | None
     use_ema: bool | None
     tokenizer: F5Tokenizer | None
+    allow_long: int | None
     front_end: bool | None
     text_files: str | os.PathLike[str] | None
     dictionaries: Mapping[str, str | os.PathLike[str]] | None

@@ -74,4 +74,4 @@ def test_export_triton(engine: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "pass --overwrite to replace it" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
     assert main([*command, "--overwrite", "--codec", "opus"]) == 2
-    assert "--codec: expected one of none, chatterbox" in capsys.readouterr().err
+    assert "--codec: expected one of none, native, chatterbox" in capsys.readouterr().err

@@ -70,6 +70,7 @@ def add_parser(commands: Subparsers) -> None:
     for name, text in _LIMITS.items():
         parser.add_argument(f"--{name}", type=int, help=f"largest number of {text}")
     _add_plans(parser)
+    parser.writes("output_timing_cache")
     parser.set_defaults(run=_run)
 
 
