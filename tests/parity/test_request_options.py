@@ -177,7 +177,7 @@ TEXT = {"text", "language", "text_options", "text_chunks", "text_silences", "tex
 TEXT |= {"context_text", "return_positions", "text_history", "flow_text"}
 # tests/python/llm has those.
 LANGUAGE: dict[str, Any] = {"speculation": {"mode": "ngram"}, "score": True}
-LANGUAGE |= {"tokens": rt.TokenOptions(ignore_eos=True)}
+LANGUAGE |= {"tokens": rt.TokenOptions(ignore_eos=True), "shared_prefix": 1}
 
 # Of models of whole utterances, and of codecs: test_f5_requests.py, test_nanocodec_golden.py.
 ROWS = np.zeros((9, 100), np.float32)
