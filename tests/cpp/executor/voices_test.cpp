@@ -127,8 +127,8 @@ TEST_F(Voices, NamesFollowOneRule) {
 }
 
 TEST_F(Voices, ASpeakerMakesAVoiceOnlyWhereTheModelTakesOne) {
-  EXPECT_TRUE(throws_naming<ConfigError>("not conditioned on a speaker",
-                                         [&] { book_->add_speaker("x", {{1.0F}, {}, {}, {}}); }));
+  EXPECT_TRUE(throws_naming<ConfigError>(
+      "not conditioned on a speaker", [&] { book_->add_speaker("x", {{1.0F}, {}, {}, {}, {}}); }));
   EXPECT_EQ(book_->count(), 2);
 }
 

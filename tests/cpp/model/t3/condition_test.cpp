@@ -33,7 +33,7 @@ class T3Voice : public ::testing::Test {
   std::unique_ptr<model::Itineraries> itineraries() const {
     return data_.family->itineraries(data_.limits, &data_.weights);
   }
-  static Speaker speaker() { return {{0.5F, -1.0F, 0.25F, 2.0F, 1.0F}, {3, 1, 4}, 0.5F, {}}; }
+  static Speaker speaker() { return {{0.5F, -1.0F, 0.25F, 2.0F, 1.0F}, {3, 1, 4}, 0.5F, {}, {}}; }
 
   const test::TinyEngine engine_;
   const EngineData data_;
