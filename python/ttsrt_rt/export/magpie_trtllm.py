@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ttsrt_rt.convert.casting import cast
 from ttsrt_rt.convert.checkpoint import Checkpoint, open_checkpoint
-from ttsrt_rt.convert.lazy_tensor import Array
-from ttsrt_rt.convert.safetensors_write import Source, write_safetensors
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.export.float_tensors import read_floats
 from ttsrt_rt.export.magpie_layout import (
@@ -28,7 +25,8 @@ from ttsrt_rt.export.magpie_script import SCRIPT, build_script
 from ttsrt_rt.export.text_file import write_text
 from ttsrt_rt.export.trtllm_layout import ExportTensor
 from ttsrt_rt.export.trtllm_metadata import CONFIG, FORMAT, FORMAT_VERSION, WEIGHTS
-from ttsrt_rt.progress import ProgressCallback, reporting
+from ttsrt_rt.export.trtllm_tensors import write_tensors
+from ttsrt_rt.progress import reporting
 
 if TYPE_CHECKING:
     from ttsrt_rt.progress import Progress
@@ -83,7 +81,7 @@ def export_magpie(
             config = config_of(source.model, component, dtype, source.defaults.prior)
             write_text(folder / component / CONFIG, json.dumps(config, indent=2) + "\n")
         with reporting(progress, "export") as report:
-            _write_tensors(source, folder, dtype, report)
+            write_tensors(files_of(source), folder, dtype, report)
         write_text(folder / SCRIPT, build_script(source.model, dtype), 0o777)
         metadata = metadata_of(source, dtype)
         write_text(folder / METADATA, json.dumps(metadata, indent=2) + "\n")
@@ -180,25 +178,3 @@ def _lacks(source: Checkpoint) -> list[str]:
             "the exported head draws all codebooks at once"
         )
     return told
-
-
-def _write_tensors(source: Checkpoint, folder: Path, dtype: str, report: ProgressCallback) -> None:
-    files = files_of(source)
-    total = sum(len(tensors) for tensors in files.values())
-    done = 0
-
-    def reader(name: str, tensor: ExportTensor) -> Callable[[], Array]:
-        def read() -> Array:
-            nonlocal done
-            values = cast(name, np.ascontiguousarray(tensor.read()), "float32", dtype)
-            done += 1
-            report(done, total, name)
-            return values
-
-        return read
-
-    for file, tensors in files.items():
-        sources: dict[str, Source] = {
-            name: (dtype, tensor.shape, reader(name, tensor)) for name, tensor in tensors.items()
-        }
-        write_safetensors(folder / file, sources, {"format": "pt"})

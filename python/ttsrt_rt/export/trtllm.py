@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from ttsrt_rt.convert.casting import cast
 from ttsrt_rt.convert.checkpoint import read_config
-from ttsrt_rt.convert.lazy_tensor import Array
-from ttsrt_rt.convert.safetensors_write import Source, write_safetensors
 from ttsrt_rt.errors import ConfigError
 from ttsrt_rt.export.magpie_trtllm import export_magpie
 from ttsrt_rt.export.prompt_table import pack_prompt_table, write_prompt_table
@@ -38,9 +35,10 @@ from ttsrt_rt.export.trtllm_metadata import (
     metadata_of,
 )
 from ttsrt_rt.export.trtllm_script import build_script
+from ttsrt_rt.export.trtllm_tensors import write_tensors
 from ttsrt_rt.export.voices import read_voices, write_stored_voices
 from ttsrt_rt.options import DType, DTypeObject, dtype_name, path_of
-from ttsrt_rt.progress import ProgressCallback, reporting
+from ttsrt_rt.progress import reporting
 from ttsrt_rt.writing import writing
 
 if TYPE_CHECKING:
@@ -126,7 +124,8 @@ def export_trtllm(
         with writing(folder / BIAS):
             np.save(folder / BIAS, logits_bias(source))
         with reporting(progress, "export") as report:
-            _write_tensors(source, folder, name, report)
+            files = {WEIGHTS: rank_tensors(source), POSITIONS: position_tensors(source)}
+            write_tensors(files, folder, name, report)
         write_text(folder / METADATA, json.dumps(metadata, indent=2) + "\n")
         native.publish()
         target = Path(native.target)
@@ -146,32 +145,6 @@ def position_tensors(source: T3Checkpoint) -> dict[str, ExportTensor]:
         TEXT_POSITIONS: ExportTensor(text, lambda: source.floats("text_positions", *text)),
         SPEECH_POSITIONS: ExportTensor(speech, lambda: source.floats("speech_positions", *speech)),
     }
-
-
-def _write_tensors(
-    source: T3Checkpoint, folder: Path, dtype: str, report: ProgressCallback
-) -> None:
-    files = {WEIGHTS: rank_tensors(source), POSITIONS: position_tensors(source)}
-    total = sum(len(tensors) for tensors in files.values())
-    done = 0
-
-    def reader(name: str, tensor: ExportTensor) -> Callable[[], Array]:
-        def read() -> Array:
-            nonlocal done
-            values = cast(name, np.ascontiguousarray(tensor.read()), "float32", dtype)
-            done += 1
-            report(done, total, name)
-            return values
-
-        return read
-
-    for file, tensors in files.items():
-        if not tensors:
-            continue
-        sources: dict[str, Source] = {
-            name: (dtype, tensor.shape, reader(name, tensor)) for name, tensor in tensors.items()
-        }
-        write_safetensors(folder / file, sources, {"format": "pt"})
 
 
 def _warn(source: T3Checkpoint, target: Path) -> None:
