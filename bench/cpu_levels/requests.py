@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench.cpu_levels.levels import at_level
 from bench.walls.limits import measure_bandwidth, step_bytes
-from bench.walls.phases import decode_seconds, phase_work
+from bench.walls.phases import phase_seconds, phase_work
 from bench.walls.tables import Case, Table
 from bench.walls.turns import Progress
 from ttsrt_rt.bench.crowd import Crowd, run_crowd
@@ -228,16 +228,7 @@ def _phase(executor: Executor, engine: Path, seed: int) -> tuple[float, int, flo
     columns = min((_PHASE_ROWS - text) // 2 * facts.frame_stacking, facts.max_input_len)
     shape = RequestShape(text_len=text, context_len=columns, frames=facts.frame_stacking)
     (request,) = islice(random_requests(facts, shape, seed), 1)
-    old = executor.stats()
-    executor.generate(request)
-    new = executor.stats()
-    seconds, rows = 0.0, 0
-    for found in new.iterations:
-        carried = found.inflight_batching_stats.num_ctx_tokens
-        if found.iter > old.num_iterations and carried > 0:
-            seconds += found.iter_latency_ms / 1e3
-            rows += carried
-    seconds -= decode_seconds(new.stages) - decode_seconds(old.stages)
+    seconds, rows = phase_seconds(executor, request)
     context = facts.context_rows(columns)
     work = phase_work(engine, text, context, rows - text)
     return seconds, rows, float(work.products)

@@ -28,6 +28,7 @@ from ttsrt_rt.bench.step_turns import engine_of, make_checkpoint, request_fields
 if TYPE_CHECKING:
     from ttsrt_rt._core import StageTimes
     from ttsrt_rt.executor import Executor
+    from ttsrt_rt.request import Request
 
 __all__ = ["Outside", "PhaseWork", "outside_table", "phase_table", "phase_work"]
 
@@ -231,25 +232,30 @@ class Phase:
         return Case(self.name, cells, figures)
 
 
-def phase_turn(executor: Executor, seed: int) -> tuple[float, int, Peaks]:
-    """Seconds and rows of one request's encoding and prefill, and the peaks around them.
+def phase_seconds(executor: Executor, request: Request) -> tuple[float, int]:
+    """Seconds and rows of a request's encoding and prefill.
 
     The request's only step shares an iteration with them, and its time is subtracted.
     """
-    facts = EngineFacts.of(executor.engine)
-    (request,) = islice(random_requests(facts, phase_shape(facts), seed), 1)
-    before = measure_peaks(seconds=0.3)
     old = executor.stats()
     executor.generate(request)
     new = executor.stats()
-    after = measure_peaks(seconds=0.3)
     seconds, rows = 0.0, 0
     for found in new.iterations:
         carried = found.inflight_batching_stats.num_ctx_tokens
         if found.iter > old.num_iterations and carried > 0:
             seconds += found.iter_latency_ms / 1e3
             rows += carried
-    seconds -= decode_seconds(new.stages) - decode_seconds(old.stages)
+    return seconds - (decode_seconds(new.stages) - decode_seconds(old.stages)), rows
+
+
+def phase_turn(executor: Executor, seed: int) -> tuple[float, int, Peaks]:
+    """Seconds and rows of one request's encoding and prefill, and the peaks around them."""
+    facts = EngineFacts.of(executor.engine)
+    (request,) = islice(random_requests(facts, phase_shape(facts), seed), 1)
+    before = measure_peaks(seconds=0.3)
+    seconds, rows = phase_seconds(executor, request)
+    after = measure_peaks(seconds=0.3)
     return seconds, rows, max(before, after, key=lambda peaks: peaks.float32_gflop_per_s)
 
 
