@@ -12,7 +12,6 @@ Nothing here imports TensorRT. `plugins/README.md` in the source says what each 
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import json
 import logging
 import os
@@ -24,7 +23,12 @@ from ttsrt_rt import _core
 from ttsrt_rt.errors import ConfigError, NotFoundError
 from ttsrt_rt.options import check_names, path_of
 from ttsrt_rt.tensorrt_check import Installation, check_plugin_library, examine_folder
-from ttsrt_rt.tensorrt_libraries import TensorRTLibrary, find_libraries, find_library
+from ttsrt_rt.tensorrt_libraries import (
+    TensorRTLibrary,
+    find_libraries,
+    find_library,
+    package_folders,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -151,9 +155,8 @@ def load_library(major: int = 0) -> None:
         return
     for candidate in (major,) if major else _MAJORS:
         for package in _PACKAGES:
-            spec = importlib.util.find_spec(package)
-            for folder in (spec.submodule_search_locations or []) if spec is not None else []:
-                path = Path(folder, f"libnvinfer.so.{candidate}")
+            for folder in package_folders(package):
+                path = folder / f"libnvinfer.so.{candidate}"
                 if path.is_file():
                     ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
                     return

@@ -18,7 +18,14 @@ from pathlib import Path
 
 from ttsrt_rt.errors import ConfigError, NotFoundError
 
-__all__ = ["LIBRARY_VARIABLE", "TensorRTLibrary", "exports_of", "find_libraries", "find_library"]
+__all__ = [
+    "LIBRARY_VARIABLE",
+    "TensorRTLibrary",
+    "exports_of",
+    "find_libraries",
+    "find_library",
+    "package_folders",
+]
 
 LIBRARY_VARIABLE = "TTSRT_TENSORRT_LIBRARY"
 """Names the library that the device "tensorrt" is to open."""
@@ -133,7 +140,7 @@ def _candidates() -> Iterator[tuple[Path, str]]:
     if given:
         yield Path(given), LIBRARY_VARIABLE
     for name in _PACKAGES:
-        for folder in _package_folders(name):
+        for folder in package_folders(name):
             yield from _in_folder(folder, f"package {name}")
     for named in filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")):
         yield from _in_folder(Path(named), "LD_LIBRARY_PATH")
@@ -141,7 +148,8 @@ def _candidates() -> Iterator[tuple[Path, str]]:
         yield from _in_folder(Path(named), named)
 
 
-def _package_folders(name: str) -> list[Path]:
+def package_folders(name: str) -> list[Path]:
+    """The folders of a Python package, which isn't imported; none where it isn't installed."""
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
