@@ -261,11 +261,14 @@ TEST_P(RoundsInALoop, InCompany) {
 
 TEST_P(RoundsInALoop, CancelledInALaterChunk) {
   LoopRig rig(options());
+  rig.control->permit(16);  // enough for two frames of the second chunk, too few for the last chunk
   const FakeHandle handle = rig.submit(chunked({4, 3, 5}, 6));
   std::int32_t frames = 0;
   while (const std::optional<Event> event = handle.next()) {
     frames += static_cast<std::int32_t>(event->codes.rows);
-    if (frames >= 8) handle.cancel();
+    if (frames < 8) continue;
+    handle.cancel();
+    rig.control->release();
   }
   const Result result = handle.result();
   EXPECT_EQ(result.finish_reason, FinishReason::cancelled);
