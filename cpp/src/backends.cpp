@@ -107,8 +107,9 @@ ReplicaBackends open_backends(const Team& team, bool pin_threads, const EngineDa
     TTSRT_CHECK(ConfigError, index < 0 || !pin_threads, "pin_threads: expected off on device ",
                 in_quotes(device));
     const bool shares = draft != nullptr && index < 0 && resolve_device(device) == "cpu";
-    const auto threads =
-        shares ? std::make_shared<ThreadTeam>(team.num_threads, pin_threads) : nullptr;
+    const auto threads = shares ? std::make_shared<ThreadTeam>(
+                                      team.num_threads, TeamOptions{pin_threads, true, nullptr})
+                                : nullptr;
     const auto open = [&](const EngineData& of) {
       if (shares) return make_cpu_backend({0, "", false, threads});
       return index >= 0 ? make_tensorrt_backend(index, of)

@@ -36,6 +36,10 @@ double read(const std::string& device, std::int32_t num_threads, std::int64_t by
   return run_interruptible([=] { return measure_read(device, num_threads, bytes, seconds); });
 }
 
+double barrier(const std::string& device, std::int32_t num_threads, double seconds) {
+  return run_interruptible([=] { return measure_barrier(device, num_threads, seconds); });
+}
+
 double check(const std::shared_ptr<OpBench>& self) {
   return run_interruptible([self] { return self->check(); });
 }
@@ -97,6 +101,9 @@ void register_bench(py::module_& module) {
   module.def("measure_read", &read, py::arg("device") = "cpu", py::arg("num_threads") = 0,
              py::arg("bytes") = 0, py::arg("seconds") = 0.25,
              "GB/s of reading so many bytes again and again; 0: beyond all caches.");
+  module.def("measure_barrier", &barrier, py::arg("device") = "cpu", py::arg("num_threads") = 0,
+             py::arg("seconds") = 0.1,
+             "Seconds that all threads take to wait for each other once.");
   register_options_of_ops(module);
   module.def("op_bench_families", &op_bench_families, "The families of operations.");
   py::class_<OpBench, std::shared_ptr<OpBench>>(module, "OpBench",

@@ -77,6 +77,9 @@ void register_iterations(py::module_& module) {
       .def_readonly("num_completed_requests", &IterationStats::num_completed_requests,
                     "Ended in this iteration, for any reason.")
       .def_readonly("num_frames", &IterationStats::num_frames, "Codec frames produced.")
+      .def_readonly("num_threads", &IterationStats::num_threads,
+                    "Threads of the CPU that its launches ran on; 0 on other devices. Fewer than "
+                    "the device has where the system runs something else on their cores.")
       .def_readonly("kv_cache_stats", &IterationStats::kv_cache_stats,
                     "The replica's cache at its end.")
       .def_readonly("inflight_batching_stats", &IterationStats::inflight_batching_stats,
@@ -113,6 +116,8 @@ void register_replicas(py::module_& module) {
                     "Most requests in flight at once.")
       .def_readonly("num_iterations", &ReplicaStats::num_iterations, "Iterations of its loop.")
       .def_readonly("num_frames", &ReplicaStats::num_frames, "Codec frames produced.")
+      .def_readonly("num_threads", &ReplicaStats::num_threads,
+                    "As IterationStats.num_threads, of its latest iteration.")
       .def_readonly("kv_cache_stats", &ReplicaStats::kv_cache_stats, "Its cache.")
       .def_readonly("failure", &ReplicaStats::failure,
                     "Why its device has failed; empty: it works.");

@@ -1557,6 +1557,12 @@ class IterationStats:
         """Codec frames produced."""
 
     @property
+    def num_threads(self) -> int:
+        """Threads of the CPU that its launches ran on; 0 on other devices. Fewer than the device
+        has where the system runs something else on their cores.
+        """
+
+    @property
     def kv_cache_stats(self) -> KvCacheStats:
         """The replica's cache at its end."""
 
@@ -1661,6 +1667,10 @@ class ReplicaStats:
     @property
     def num_frames(self) -> int:
         """Codec frames produced."""
+
+    @property
+    def num_threads(self) -> int:
+        """As IterationStats.num_threads, of its latest iteration."""
 
     @property
     def kv_cache_stats(self) -> KvCacheStats:
@@ -1958,6 +1968,9 @@ def measure_read(
     device: str = "cpu", num_threads: int = 0, bytes: int = 0, seconds: float = 0.25
 ) -> float:
     """GB/s of reading so many bytes again and again; 0: beyond all caches."""
+
+def measure_barrier(device: str = "cpu", num_threads: int = 0, seconds: float = 0.1) -> float:
+    """Seconds that all threads take to wait for each other once."""
 
 class OpBenchOptions:
     """One operation at one shape."""

@@ -65,7 +65,10 @@ struct IterationStats {
   std::int32_t num_queued_requests = 0;
   std::int32_t num_completed_requests = 0;  ///< ended in this iteration, for any reason
   std::int32_t num_frames = 0;              ///< codec frames produced
-  KvCacheStats kv_cache_stats;              ///< of the replica
+  /// Threads of the CPU that its launches ran on; 0 on other devices. Fewer than the device has
+  /// where the system runs something else on their cores.
+  std::int32_t num_threads = 0;
+  KvCacheStats kv_cache_stats;  ///< of the replica
   InflightBatchingStats inflight_batching_stats;
 };
 
@@ -109,6 +112,7 @@ struct ReplicaStats {
   std::int32_t num_active_requests = 0;     ///< in flight, paused ones included
   std::int32_t num_preempted_requests = 0;  ///< of these, paused for a larger priority
   std::int32_t max_num_active_requests = 0;
+  std::int32_t num_threads = 0;  ///< as IterationStats::num_threads, of its latest iteration
   std::uint64_t num_iterations = 0;
   std::uint64_t num_frames = 0;
   KvCacheStats kv_cache_stats;

@@ -29,4 +29,9 @@ double measure_read(const std::string& device, std::int32_t num_threads, std::in
   return open_machine(device, num_threads)->measure_read(bytes, seconds);
 }
 
+double measure_barrier(const std::string& device, std::int32_t num_threads, double seconds) {
+  check_seconds(seconds);
+  return open_machine(device, num_threads)->measure_barrier(seconds);
+}
+
 }  // namespace ttsrt

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <climits>
+#include <ctime>
 #include <system_error>
 
 #include "core/cgroup_quota.h"
@@ -33,6 +34,28 @@ constexpr int kLooks = 16;  // loads between two clock reads; they take under a 
 // Up to so many threads are one group of a barrier; more are about as many groups as each has
 // threads.
 constexpr std::int32_t kMostInOneGroup = 8;
+
+// What waking up costs a thread that has a core of its own. It doesn't count as lost.
+constexpr std::int64_t kWake = 100'000;  // nanoseconds
+
+// The word of a run: how many threads take part, below the number of runs.
+constexpr std::uint32_t kActiveBits = 12;
+constexpr std::uint32_t kActiveMask = (1U << kActiveBits) - 1;
+
+std::int64_t steady_nanoseconds() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch())
+      .count();
+}
+
+std::int64_t thread_nanoseconds([[maybe_unused]] std::int32_t thread) {
+#ifdef CLOCK_THREAD_CPUTIME_ID
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+#else
+  return steady_nanoseconds();
+#endif
+}
 
 std::int32_t group_size_of(std::int32_t num_threads) {
   if (num_threads <= kMostInOneGroup) return num_threads;
@@ -62,23 +85,16 @@ void wake_all(std::atomic<std::uint32_t>& value) {
   syscall(SYS_futex, &value, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
 
-// Returns the cores that the calling thread may use.
-std::vector<std::int32_t> allowed_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<std::int32_t> cores;
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return cores;
-  for (std::int32_t core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(static_cast<std::size_t>(core), &set)) cores.push_back(core);
-  }
-  return cores;
-}
-
-void pin(pthread_t thread, std::int32_t core) {
+// Returns what the system says, 0 for success.
+int try_pin(pthread_t thread, std::int32_t core) {
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET(static_cast<std::size_t>(core), &set);
-  const int problem = pthread_setaffinity_np(thread, sizeof(set), &set);
+  return pthread_setaffinity_np(thread, sizeof(set), &set);
+}
+
+void pin(pthread_t thread, std::int32_t core) {
+  const int problem = try_pin(thread, core);
   TTSRT_CHECK(CapacityError, problem == 0, "pin_threads: the system refused core ", core, ": ",
               std::generic_category().message(problem));
 }
@@ -108,12 +124,21 @@ std::vector<std::int32_t> choose_cores(std::int32_t num_threads) {
 
 }  // namespace
 
-std::int32_t usable_cores() {
+std::vector<std::int32_t> allowed_cores() {
+  std::vector<std::int32_t> cores;
 #ifdef __linux__
-  const auto allowed = static_cast<std::int32_t>(allowed_cores().size());
-#else
-  const std::int32_t allowed = 0;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return cores;
+  for (std::int32_t core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(static_cast<std::size_t>(core), &set)) cores.push_back(core);
+  }
 #endif
+  return cores;
+}
+
+std::int32_t usable_cores() {
+  const auto allowed = static_cast<std::int32_t>(allowed_cores().size());
   const auto present = static_cast<std::int32_t>(std::thread::hardware_concurrency());
   const std::int32_t cores = std::max(1, allowed > 0 ? allowed : present);
   return std::min(cores, quota_cores().value_or(cores));
@@ -123,10 +148,12 @@ std::int32_t usable_cores() {
 // sleeper sees the new value, or the setter sees the sleeper.
 void WaitWord::set(std::uint32_t value) {
   value_.store(value, std::memory_order_seq_cst);
-  if (sleepers_.load(std::memory_order_seq_cst) > 0) wake_all(value_);
+  if (sleepers_.load(std::memory_order_seq_cst) == 0) return;
+  woken_.store(steady_nanoseconds(), std::memory_order_relaxed);
+  wake_all(value_);
 }
 
-std::uint32_t WaitWord::await_change(std::uint32_t old) {
+std::uint32_t WaitWord::await_change(std::uint32_t old, Slept& slept) {
   for (Clock::time_point until;;) {
     for (int i = 0; i < kLooks; ++i) {
       const std::uint32_t now = get();
@@ -137,18 +164,31 @@ std::uint32_t WaitWord::await_change(std::uint32_t old) {
     if (until == Clock::time_point()) until = moment + kSpin;
     if (moment >= until) break;
   }
+  const std::int64_t begin = steady_nanoseconds();
   sleepers_.fetch_add(1, std::memory_order_seq_cst);
   std::uint32_t now = old;
   while ((now = value_.load(std::memory_order_seq_cst)) == old) sleep_on(value_, old);
   sleepers_.fetch_sub(1, std::memory_order_relaxed);
+  // A thread that saw the new value before it slept may read an older moment.
+  const std::int64_t woken = woken_.load(std::memory_order_relaxed);
+  slept.nanoseconds += (woken >= begin ? woken : steady_nanoseconds()) - begin;
+  ++slept.times;
   return now;
 }
 
-ThreadTeam::ThreadTeam(std::int32_t num_threads, bool is_pinned)
+ThreadTeam::ThreadTeam(std::int32_t num_threads, const TeamOptions& options)
     : num_threads_(num_threads > 0 ? num_threads : usable_cores()),
+      num_active_(num_threads_),
+      may_shrink_(options.may_shrink && num_threads_ > 1),
+      cpu_time_(options.cpu_time != nullptr ? options.cpu_time : thread_nanoseconds),
       group_size_(group_size_of(num_threads_)),
-      groups_(static_cast<std::size_t>((num_threads_ + group_size_ - 1) / group_size_)) {
-  if (is_pinned) cores_ = choose_cores(num_threads_);
+      groups_(static_cast<std::size_t>((num_threads_ + group_size_ - 1) / group_size_)),
+      members_(static_cast<std::size_t>(num_threads_)),
+      lost_(static_cast<std::size_t>(num_threads_), 0.0),
+      size_(num_threads_, options.is_pinned) {
+  TTSRT_CHECK(ConfigError, num_threads_ <= static_cast<std::int32_t>(kActiveMask),
+              "num_threads: expected at most ", kActiveMask, ", got ", num_threads_);
+  if (options.is_pinned) cores_ = choose_cores(num_threads_);
   try {
     start_workers();
   } catch (...) {
@@ -172,9 +212,11 @@ void ThreadTeam::start_workers() {
   }
 }
 
-void ThreadTeam::pin_caller() const {
+void ThreadTeam::pin_caller() {
 #ifdef __linux__
-  if (!cores_.empty()) pin(pthread_self(), cores_.front());
+  if (cores_.empty()) return;
+  pin(pthread_self(), cores_.front());
+  is_caller_pinned_ = true;
 #endif
 }
 
@@ -183,15 +225,34 @@ ThreadTeam::~ThreadTeam() { dismiss(); }
 void ThreadTeam::dismiss() {
   if (!workers_.get_deleter().home.is_here()) return;
   is_closing_.store(true, std::memory_order_relaxed);
-  job_.set(job_.get() + 1);
+  call(num_threads_);
   for (auto& worker : *workers_) worker.join();
 }
 
+// Threads that rest wait for rest_, so that runs without them don't wake them.
+void ThreadTeam::call(std::int32_t num_active) {
+  const std::uint32_t last = job_.get();
+  const auto before = static_cast<std::int32_t>(last & kActiveMask);
+  job_.set((((last >> kActiveBits) + 1) << kActiveBits) | static_cast<std::uint32_t>(num_active));
+  if (num_active > before) rest_.set(rest_.get() + 1);
+}
+
+// rest_ is read before job_: if threads that rest are called in between, rest_ has changed, and
+// waiting for that ends at once.
 void ThreadTeam::work(std::int32_t thread) {
+  Slept unused;
   for (std::uint32_t seen = 0;;) {
-    seen = job_.await_change(seen);
+    const std::uint32_t rest = rest_.get();
+    const std::uint32_t job = job_.get();
+    const bool takes_part = thread < static_cast<std::int32_t>(job & kActiveMask);
+    if (job == seen) {
+      const bool rests = seen != 0 && !takes_part;
+      rests ? rest_.await_change(rest, unused) : job_.await_change(seen, unused);
+      continue;
+    }
+    seen = job;
     if (is_closing_.load(std::memory_order_relaxed)) return;
-    run_thread(thread);
+    if (takes_part) run_thread(thread);
   }
 }
 
@@ -199,8 +260,12 @@ void ThreadTeam::run(Function function, void* context) {
   function_ = function;
   context_ = context;
   failing_.store(false, std::memory_order_relaxed);
-  job_.set(job_.get() + 1);
-  if (run_thread(0)) return;
+  if (may_shrink_) begin_ = steady_nanoseconds();
+  call(num_active_);
+  if (run_thread(0)) {
+    if (may_shrink_) adapt();
+    return;
+  }
   std::exception_ptr error = std::move(error_);
   error_ = nullptr;
   std::rethrow_exception(error);
@@ -211,13 +276,53 @@ void ThreadTeam::run(Function function, void* context) {
 bool ThreadTeam::run_thread(std::int32_t thread) {
   own_thread = thread;
   try {
-    function_(context_, thread);
+    run_function(thread);
   } catch (const Stopped&) {
     return false;
   } catch (...) {
     if (!failing_.exchange(true, std::memory_order_acq_rel)) error_ = std::current_exception();
   }
   return arrive();
+}
+
+// What a thread lost counts from the call on: it may have come late.
+void ThreadTeam::run_function(std::int32_t thread) {
+  if (!may_shrink_) return function_(context_, thread);
+  Member& own = members_[static_cast<std::size_t>(thread)];
+  own.slept = {};
+  const std::int64_t begin = cpu_time_(thread);
+  function_(context_, thread);
+  const std::int64_t ran = cpu_time_(thread) - begin;
+  const std::int64_t spent = steady_nanoseconds() - begin_;
+  own.lost = spent - ran - own.slept.nanoseconds - (own.slept.times + 1) * kWake;
+}
+
+void ThreadTeam::adapt() {
+  for (std::int32_t t = 0; t < num_active_; ++t) {
+    const auto at = static_cast<std::size_t>(t);
+    lost_[at] = 1e-9 * static_cast<double>(members_[at].lost);
+  }
+  const double seconds = 1e-9 * static_cast<double>(steady_nanoseconds() - begin_);
+  if (!size_.add(seconds, lost_)) return;
+  num_active_ = size_.size();
+  if (cores_.empty()) return;
+  for (const auto& [one, other] : size_.exchanges()) exchange_cores(one, other);
+}
+
+// Where the system refuses, both stay where they are.
+void ThreadTeam::exchange_cores([[maybe_unused]] std::int32_t one,
+                                [[maybe_unused]] std::int32_t other) {
+#ifdef __linux__
+  const auto handle = [this](std::int32_t thread) {
+    return thread == 0 ? pthread_self()
+                       : (*workers_)[static_cast<std::size_t>(thread) - 1].native_handle();
+  };
+  std::swap(cores_[static_cast<std::size_t>(one)], cores_[static_cast<std::size_t>(other)]);
+  for (const std::int32_t thread : {one, other}) {
+    if (thread > 0 || is_caller_pinned_)
+      try_pin(handle(thread), cores_[static_cast<std::size_t>(thread)]);
+  }
+#endif
 }
 
 bool ThreadTeam::is_last(Arrivals& arrivals, std::int32_t all) {
@@ -231,10 +336,14 @@ bool ThreadTeam::is_last(Arrivals& arrivals, std::int32_t all) {
 bool ThreadTeam::arrive() {
   const std::uint32_t round = round_.get();
   const std::int32_t group = own_thread / group_size_;
-  const std::int32_t size = std::min(group_size_, num_threads_ - group * group_size_);
-  const bool ends_round = is_last(groups_[static_cast<std::size_t>(group)], size) &&
-                          is_last(arrived_, static_cast<std::int32_t>(groups_.size()));
-  if (!ends_round) return (round_.await_change(round) & 1U) == 0;
+  const std::int32_t size = std::min(group_size_, num_active_ - group * group_size_);
+  const std::int32_t num_groups = (num_active_ + group_size_ - 1) / group_size_;
+  const bool ends_round =
+      is_last(groups_[static_cast<std::size_t>(group)], size) && is_last(arrived_, num_groups);
+  if (!ends_round) {
+    Slept& slept = members_[static_cast<std::size_t>(own_thread)].slept;
+    return (round_.await_change(round, slept) & 1U) == 0;
+  }
   const bool has_failed = failing_.load(std::memory_order_acquire);
   round_.set(((round | 1U) + 1U) | (has_failed ? 1U : 0U));
   return !has_failed;

@@ -42,9 +42,11 @@ class CpuBackend : public ops::Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
       : kernels_(options.kernels != nullptr ? *options.kernels : choose_kernels(options.isa)),
-        shared_team_(options.team != nullptr
-                         ? options.team
-                         : std::make_shared<ThreadTeam>(options.num_threads, options.pin_threads)),
+        shared_team_(
+            options.team != nullptr
+                ? options.team
+                : std::make_shared<ThreadTeam>(options.num_threads,
+                                               TeamOptions{options.pin_threads, true, nullptr})),
         team_(*shared_team_),
         scratch_(static_cast<std::size_t>(team_.num_threads())) {
     info_.device = "cpu";
@@ -117,6 +119,7 @@ class CpuBackend : public ops::Backend {
       ~Clearing() { work.clear(); }
     } const clearing{submitted_};
     if (slots_ != nullptr) slots_->start_outcome(0);
+    output.num_threads = team_.num_active();
     if (!submitted_.commands.empty()) {
       team_.run([](void* backend,
                    std::int32_t thread) { static_cast<CpuBackend*>(backend)->run_flight(thread); },
@@ -212,7 +215,7 @@ class CpuBackend : public ops::Backend {
   }
 
   void run_flight(std::int32_t thread) {
-    const Worker worker{thread, team_.num_threads(),
+    const Worker worker{thread, team_.num_active(),
                         scratch_[static_cast<std::size_t>(thread)].data(), 0};
     for (Command& command : submitted_.commands) {
       if (command.compiled != nullptr) {

@@ -3,8 +3,8 @@
 //
 // A flight runs in collect(), with the caller as thread 0 of the team, so the pipeline depth is 1:
 // the loop thread's core computes too, so a second flight could not overlap with anything. A row
-// gives the same bits for any number of rows, place among them and number of threads; other
-// instruction sets may differ in the last bits.
+// gives the same bits for any number of rows, place among them and number of threads, so the team
+// may shrink from flight to flight; other instruction sets may differ in the last bits.
 #pragma once
 
 #include <memory>

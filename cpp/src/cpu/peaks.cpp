@@ -140,13 +140,29 @@ double measure_read(const Kernels& kernels, ThreadTeam& team, std::int64_t bytes
   return static_cast<double>(all * rounds.passes) / rounds.repeat(seconds) / 1e9;
 }
 
+double measure_barrier(ThreadTeam& team, double seconds) {
+  constexpr int kBarriers = 256;
+  double best = kForever;
+  const Clock::time_point begin = Clock::now();
+  do {
+    const Clock::time_point round = Clock::now();
+    team.run(
+        [](void* context, std::int32_t) {
+          for (int i = 0; i < kBarriers; ++i) static_cast<ThreadTeam*>(context)->barrier();
+        },
+        &team);
+    best = std::min(best, seconds_since(round));
+  } while (seconds_since(begin) < seconds);
+  return best / kBarriers;
+}
+
 namespace {
 
 class CpuMachine : public ops::Machine {
  public:
   explicit CpuMachine(const CpuOptions& options)
       : kernels_(options.kernels != nullptr ? *options.kernels : choose_kernels(options.isa)),
-        team_(options.num_threads, options.pin_threads) {}
+        team_(options.num_threads, TeamOptions{options.pin_threads, false, nullptr}) {}
 
   MachinePeaks measure_peaks(double seconds) override {
     return cpu::measure_peaks(kernels_, team_, seconds);
@@ -154,6 +170,7 @@ class CpuMachine : public ops::Machine {
   double measure_read(std::int64_t bytes, double seconds) override {
     return cpu::measure_read(kernels_, team_, bytes, seconds);
   }
+  double measure_barrier(double seconds) override { return cpu::measure_barrier(team_, seconds); }
 
  private:
   const Kernels& kernels_;

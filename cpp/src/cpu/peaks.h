@@ -15,4 +15,7 @@ MachinePeaks measure_peaks(const Kernels& kernels, ThreadTeam& team, double seco
 // caches hold.
 double measure_read(const Kernels& kernels, ThreadTeam& team, std::int64_t bytes, double seconds);
 
+// Returns the seconds of a barrier of the team, the best of rounds.
+double measure_barrier(ThreadTeam& team, double seconds);
+
 }  // namespace ttsrt::cpu

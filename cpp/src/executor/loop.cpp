@@ -337,19 +337,21 @@ void Loop::collect_oldest() {
   }
   std::int64_t frames = 0;
   double device_seconds = 0.0;
+  std::int32_t num_threads = 0;
   try {
     const step::StepOutput& output = network_->collect(flight.ticket);
     end_faulty(flight.plan, output);
     frames = commit(flight.plan, flight.batch, output, slots_, site_);
     speed_.learn(flight.plan, flight.batch, output, site_, budget_);
     device_seconds = std::accumulate(output.seconds.begin(), output.seconds.end(), 0.0);
+    num_threads = output.num_threads;
   } catch (const DeviceError&) {
     throw;
   } catch (const std::exception& problem) {
     break_prefixes(flight.plan, problem.what());
     fail_plan(flight.plan, problem.what());
   }
-  publish(flight, frames, device_seconds);
+  publish(flight, frames, device_seconds, num_threads);
   last_commit_ = Clock::now();
 }
 
@@ -377,7 +379,8 @@ void Loop::begin_rounds() {
   }
 }
 
-void Loop::publish(const Flight& flight, std::int64_t frames, double device_seconds) {
+void Loop::publish(const Flight& flight, std::int64_t frames, double device_seconds,
+                   std::int32_t num_threads) {
   const Clock::time_point begin = std::max(flight.begin, last_commit_);
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   SpeculationStats speculation;
@@ -385,8 +388,8 @@ void Loop::publish(const Flight& flight, std::int64_t frames, double device_seco
     Sequence& sequence = *slots_[static_cast<std::size_t>(slot)];
     if (sequence.drafting != nullptr) sequence.drafting->tell(speculation);
   }
-  const Iteration iteration{flight.plan, site_,   slots_,         order_,
-                            frames,      seconds, device_seconds, speculation};
+  const Iteration iteration{flight.plan, site_,          slots_,      order_,     frames,
+                            seconds,     device_seconds, num_threads, speculation};
   intake_.count([&](StatsBook& stats) { stats.publish(replica_, iteration); });
 }
 

@@ -95,7 +95,8 @@ class Loop {
   void adopt_thread();
   void collect_oldest();
   void begin_rounds();
-  void publish(const Flight& flight, std::int64_t frames, double device_seconds);
+  void publish(const Flight& flight, std::int64_t frames, double device_seconds,
+               std::int32_t num_threads);
 
   // Requests out.
   void end_cancelled();

@@ -129,6 +129,8 @@ void StatsBook::publish(std::int32_t replica, const Iteration& iteration) {
   next.num_active_requests = num_active;
   next.num_queued_requests = totals_.num_queued_requests;
   next.num_frames = static_cast<std::int32_t>(iteration.frames);
+  next.num_threads = iteration.num_threads;
+  of.stats.num_threads = iteration.num_threads;
   next.kv_cache_stats = of.stats.kv_cache_stats;
   next.inflight_batching_stats = carried(iteration);
   of.requests.clear();

@@ -22,7 +22,8 @@ struct Iteration {
   const std::vector<std::int32_t>& order;  // slots of running requests
   std::int64_t frames = 0;                 // codec frames made
   double seconds = 0.0;
-  double device_seconds = 0.0;  // that its launches took, as the network tells it
+  double device_seconds = 0.0;   // that its launches took, as the network tells it
+  std::int32_t num_threads = 0;  // as step::StepOutput
   SpeculationStats speculation = {};
 };
 

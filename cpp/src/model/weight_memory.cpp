@@ -1,9 +1,5 @@
 #include "model/weight_memory.h"
 
-#ifdef __linux__
-#include <linux/mempolicy.h>
-#include <sys/syscall.h>
-#endif
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -11,6 +7,8 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/memory_nodes.h"
+#include "core/thread_team.h"
 
 namespace ttsrt::model {
 namespace {
@@ -19,25 +17,6 @@ constexpr std::size_t kHugePage = 2U << 20;
 
 std::size_t up_to(std::size_t bytes, std::size_t multiple) {
   return (bytes + multiple - 1) / multiple * multiple;
-}
-
-// Lets pages that are not there yet come from all memory nodes of this process in turn: one thread
-// reads the file, and without this all weights would lie at its node, whose memory the threads of
-// every node would then share. Where the system refuses, pages stay where it puts them.
-void spread_over_nodes(void* data, std::size_t bytes) {
-#if defined(__linux__) && defined(SYS_mbind) && defined(SYS_get_mempolicy)
-  constexpr std::size_t kMostNodes = 1024;
-  constexpr std::size_t kBits = 8 * sizeof(unsigned long);
-  unsigned long nodes[kMostNodes / kBits] = {};
-  if (::syscall(SYS_get_mempolicy, nullptr, nodes, kMostNodes, nullptr, MPOL_F_MEMS_ALLOWED) != 0)
-    return;
-  int count = 0;
-  for (const unsigned long word : nodes) count += __builtin_popcountl(word);
-  if (count > 1) ::syscall(SYS_mbind, data, bytes, MPOL_INTERLEAVE, nodes, kMostNodes, 0);
-#else
-  static_cast<void>(data);
-  static_cast<void>(bytes);
-#endif
 }
 
 }  // namespace
@@ -107,7 +86,9 @@ void WeightMemory::fill(const InputFile& file) {
   TTSRT_CHECK(CapacityError, ::mprotect(data_, bytes_, PROT_READ | PROT_WRITE) == 0, file.path(),
               ": no memory for ", file.size(), " bytes");
   ::madvise(data_, bytes_, MADV_HUGEPAGE);  // without huge pages it only gets slower
-  spread_over_nodes(data_, bytes_);
+  // One thread reads the file. Without this all weights would lie at its node, whose memory the
+  // threads of every node would then share.
+  spread_over_nodes(data_, bytes_, nodes_of_cores(allowed_cores()));
   try {
     file.read_large(0, data_, file.size());
     file.check_unchanged();

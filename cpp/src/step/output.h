@@ -42,6 +42,7 @@ struct StepOutput {
   std::vector<std::int32_t> codes;  // [draws, C*S]
   std::vector<float> scores;        // [draws, max text_len], of draws that keep their alignment
   std::int32_t max_text_len = 0;
+  std::int32_t num_threads = 0;  // of the CPU that ran the launch; 0: another device did
   // Of draws whose rules ask for logarithms of probabilities; empty where none does.
   std::vector<float> logprobs;              // [draws], of the codes
   std::vector<std::int32_t> likeliest_ids;  // [draws, rules::kMaxLogprobs]

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from ttsrt_rt import _core
 from ttsrt_rt.errors import ConfigError
 
-__all__ = ["Figures", "OpBench", "Peaks", "families", "measure_peaks", "read_bandwidth", "table"]
+__all__ = [
+    "Figures",
+    "OpBench",
+    "Peaks",
+    "barrier_seconds",
+    "families",
+    "measure_peaks",
+    "read_bandwidth",
+    "table",
+]
 
 
 # Families in which each op has its own weights or caches, unless they are resident.
@@ -81,6 +90,20 @@ def read_bandwidth(
         ConfigError: The device can't be measured, or an argument is out of range.
     """
     return _core.measure_read(device, num_threads, num_bytes, seconds)
+
+
+def barrier_seconds(*, device: str = "cpu", num_threads: int = 0, seconds: float = 0.1) -> float:
+    """Seconds that all threads take to wait for each other once, as the best of many rounds.
+
+    Args:
+        device: As of an `Executor`.
+        num_threads: 0 is one per core this process may use.
+        seconds: How long to measure (0.001 to 60).
+
+    Raises:
+        ConfigError: The device can't be measured, or an argument is out of range.
+    """
+    return _core.measure_barrier(device, num_threads, seconds)
 
 
 def families() -> list[str]:

@@ -41,6 +41,16 @@ TEST(MachinePeaks, ReadsOfEverySize) {
   }
 }
 
+TEST(MachinePeaks, Barriers) {
+  for (const std::int32_t threads : {1, 2, 9}) {
+    const double seconds = make_cpu_machine({threads, "generic"})->measure_barrier(0.001);
+    EXPECT_GT(seconds, 1e-10) << threads;
+    EXPECT_LT(seconds, 1.0) << threads;
+  }
+  EXPECT_TRUE(test::throws_naming<ConfigError>("reference", [] { measure_barrier("reference"); }));
+  EXPECT_TRUE(test::throws_naming<ConfigError>("seconds", [] { measure_barrier("cpu", 2, 0.0); }));
+}
+
 TEST(MachinePeaks, RefusesWhatSaysNothing) {
   EXPECT_TRUE(test::throws_naming<ConfigError>("reference", [] { measure_read("reference"); }));
   for (const std::int64_t bad : {std::int64_t{-1}, std::int64_t{4095}, (std::int64_t{1} << 34) + 1})

@@ -172,7 +172,7 @@ std::vector<cpu_set_t> masks_of(ThreadTeam& team) {
 
 TEST(ThreadTeam, EachPinnedThreadHasItsOwnCore) {
   const std::vector<std::size_t> allowed = cores_of(own_mask());
-  ThreadTeam team(static_cast<std::int32_t>(allowed.size()), true);
+  ThreadTeam team(static_cast<std::int32_t>(allowed.size()), {.is_pinned = true});
   std::vector<cpu_set_t> masks = masks_of(team);
   EXPECT_EQ(cores_of(masks[0]), allowed);  // run() does not change the caller's mask
   std::thread([&] {
@@ -192,12 +192,13 @@ TEST(ThreadTeam, UnpinnedThreadsKeepTheirCores) {
 }
 
 TEST(ThreadTeam, MorePinnedThreadsThanCoresAreRefused) {
-  EXPECT_TRUE(test::throws_naming<ConfigError>("pin_threads",
-                                               [] { ThreadTeam team(usable_cores() + 1, true); }));
+  EXPECT_TRUE(test::throws_naming<ConfigError>(
+      "pin_threads", [] { ThreadTeam team(usable_cores() + 1, {.is_pinned = true}); }));
 }
 #else
 TEST(ThreadTeam, PinningIsRefusedElsewhere) {
-  EXPECT_TRUE(test::throws_naming<ConfigError>("Linux", [] { ThreadTeam team(1, true); }));
+  EXPECT_TRUE(
+      test::throws_naming<ConfigError>("Linux", [] { ThreadTeam team(1, {.is_pinned = true}); }));
 }
 #endif
 

@@ -69,6 +69,15 @@ TEST_F(StatsBookTest, ReplicasAreCountedEachAndTogether) {
   EXPECT_EQ(stats.replicas[0].num_iterations, 1U);
 }
 
+TEST_F(StatsBookTest, ThreadsAreThoseOfTheLatestIteration) {
+  for (const std::int32_t threads : {2, 4, 3})
+    book_.publish(0, {{}, at_.site, at_.slots, at_.order, 1, 0.5, 0.25, threads});
+  const ExecutorStats stats = book_.snapshot();
+  ASSERT_EQ(stats.iterations.size(), 3U);
+  EXPECT_EQ(stats.iterations[1].num_threads, 4);
+  EXPECT_EQ(stats.replicas[0].num_threads, 3);
+}
+
 TEST_F(StatsBookTest, TheRingKeepsTheLatest) {
   for (int i = 0; i < 6; ++i) publish(i);
   const ExecutorStats stats = book_.snapshot();

@@ -28,7 +28,7 @@ class StageClock {
   }
 
   std::uint64_t runs() const { return threads_[0].runs.load(std::memory_order_relaxed); }
-  // These are means over threads.
+  // These are means over threads. A thread counts with the runs that it took part in.
   double seconds() const { return mean(&Thread::seconds); }
   double busy_seconds() const { return mean(&Thread::busy_seconds); }
 
@@ -41,8 +41,12 @@ class StageClock {
 
   double mean(std::atomic<double> Thread::* of) const {
     double sum = 0.0;
-    for (const Thread& at : threads_) sum += (at.*of).load(std::memory_order_relaxed);
-    return sum / static_cast<double>(threads_.size());
+    double all_runs = 0.0;
+    for (const Thread& at : threads_) {
+      sum += (at.*of).load(std::memory_order_relaxed);
+      all_runs += static_cast<double>(at.runs.load(std::memory_order_relaxed));
+    }
+    return all_runs > 0.0 ? sum * static_cast<double>(runs()) / all_runs : 0.0;
   }
 
   template <typename Number>
