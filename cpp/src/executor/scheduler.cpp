@@ -57,14 +57,16 @@ void Scheduler::plan(const std::vector<SequenceView>& sequences,
   plan_programs(split);
 }
 
-// Seconds of sound that a stream is ahead of its listener; nothing where no sound is to come.
 std::optional<double> Scheduler::lead_of(const SequenceView& sequence) const {
+  std::optional<double> of_steps;
   for (std::int32_t s = 0; s < sequence.num_stops; ++s) {
     const StopView& stop = sequence.stops[at(s)];
-    if (programs_[at(stop.program)].emits == step::Emits::samples && !stop.is_complete)
-      return stop.lead;
+    const step::ProgramInfo& program = programs_[at(stop.program)];
+    if (stop.is_complete || stop.lead == StopView::kNobody) continue;
+    if (program.emits == step::Emits::samples) return stop.lead;
+    if (program.pace == Pace::stepwise) of_steps = stop.lead;
   }
-  return std::nullopt;
+  return of_steps;
 }
 
 void Scheduler::choose_yielding() {

@@ -14,7 +14,7 @@
 // priority that need sound sooner: with a fifth of a second left before their listeners to those
 // that nobody has heard yet, with half a second to those that have less than that fifth. Who yields
 // stays out of the launch, which then may take until half of the least of what they have left is
-// played.
+// played. Where the caller makes the sound, a frame counts as heard when it is there.
 //
 // Drafts of steps get the rows that the steps leave, first those that are likeliest to come true.
 //
@@ -44,8 +44,10 @@ struct StopView {
   std::uint32_t follows = 0;  // bit i: stop i must be complete before
   std::uint64_t prefix = 0;   // of a shared prefix, its identity; 0: the rows are its own
   // Of rows that become samples: seconds of sound that are launched and not yet played by one who
-  // began to listen with the first of them; kUnheard: there were none.
+  // began to listen with the first of them; kUnheard: there were none. Of steps that make codes of
+  // speech and leave the sound to the caller: the same of their frames. kNobody: of others.
   static constexpr double kUnheard = -1e30;
+  static constexpr double kNobody = 1e30;
   double lead = kUnheard;
   // Of steps: drafts that the next one may check, and how likely one of them comes true.
   std::int32_t drafts = 0;
@@ -114,6 +116,8 @@ class Scheduler {
   void choose_yielding();
   void plan_programs(const std::vector<SplitBatch>& split);
   void start();
+  // Seconds that a stream is ahead of its listener; nothing where nobody listens, or no sound is to
+  // come.
   std::optional<double> lead_of(const SequenceView& sequence) const;
   bool is_ready(std::size_t sequence, const StopView& stop, std::int32_t program) const;
   void plan_whole(std::int32_t program, const SplitBatch& split);

@@ -33,7 +33,7 @@ Sequence::Sequence(Pending&& pending, std::int32_t the_slot, const Site& site, b
       stepwise(index_of_stepwise(request.itinerary.stops, site)),
       first_sequel(request.itinerary.stops.size()),
       blocks(pending.blocks),
-      frame_rate(site.facts.frame_rate),
+      frame_rate(site.facts.is_speech ? site.facts.frame_rate : 0.0),
       sample_rate(site.facts.sample_rate),
       submitted(pending.submitted) {
   if (stepwise < 0) return;
@@ -144,6 +144,15 @@ double Sequence::lead_of(std::int32_t index) const {
   return seconds - played.count();
 }
 
+// Frames count from when they are there: a step that is launched ends before the next plan, or the
+// plan is one of a device that takes all requests in about the time of one.
+double Sequence::lead_of_steps() const {
+  if (frame_rate == 0.0 || makes_sound()) return StopView::kNobody;
+  if (frames == 0) return StopView::kUnheard;
+  const std::chrono::duration<double> played = Clock::now() - first_frame;
+  return frames / frame_rate - played.count();
+}
+
 bool Sequence::has_next_round() const {
   return knows_next_round() || request.itinerary.rounds.later > 0;
 }
@@ -240,7 +249,7 @@ SequenceView Sequence::view() const {
     into.rows = rows_of(i);
     const bool is_last_repeat = progress_of(i).planned_repeats + 1 >= of.repeats;
     into.is_final = is_last_repeat && (of.reads < 0 || steps_end.has_value());
-    into.lead = lead_of(i);
+    into.lead = is_step ? lead_of_steps() : lead_of(i);
     if (of.reads < 0 && of.first_chunk > 0 && into.first == 0 && into.rows > of.first_chunk) {
       into.rows = of.first_chunk;  // the rest behind it
       into.is_final = false;

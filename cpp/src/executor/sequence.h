@@ -117,7 +117,7 @@ struct Sequence {
   std::int32_t sound_rows_sent = 0;
   std::vector<float> samples;
   std::size_t samples_sent = 0;
-  double frame_rate = 1.0;         // of the frames that become samples
+  double frame_rate = 1.0;         // of frames of speech; 0: they are text
   std::int32_t sample_rate = 0;    // of samples
   std::int32_t frame_samples = 0;  // of a frame, in models whose codes become sound
   std::vector<Silence> silences;   // those whose place is known, in order
@@ -189,6 +189,7 @@ struct Sequence {
   double silent_frames() const;
   // Seconds of sound that were launched and that a listener has not played yet (StopView::lead).
   double lead_of(std::int32_t index) const;
+  double lead_of_steps() const;
   // Whether every row of it is launched, or collected. Steps that came to their end are both.
   bool is_planned(std::int32_t index) const;
   bool is_committed(std::int32_t index) const;

@@ -12,6 +12,7 @@ struct Facts {
   std::int32_t codebooks = 1;       // C
   std::int32_t codebook_vocab = 0;  // V
   std::int32_t frame_stacking = 1;  // S: frames of one step
+  bool is_speech = true;            // false: its codes are text, which nobody listens to
   double frame_rate = 1.0;          // frames of a second
   std::int32_t sample_rate = 0;     // of samples, where a Program makes them
 

@@ -155,6 +155,41 @@ TEST_F(Yielding, NobodyToOneThatWaits) {
   EXPECT_EQ(plan({ample_, waiting}), (Items{{2, 0, 9, 2}}));
 }
 
+// A stream whose frames the caller makes sound of, behind `prefilled` of 20 rows of its prompt.
+SequenceView codes(std::int32_t slot, double lead, std::int32_t prefilled = 20) {
+  SequenceView view;
+  view.slot = slot;
+  view.num_stops = 2;
+  view.stops[0].first = prefilled;
+  view.stops[0].rows = 20;
+  view.stops[0].is_complete = prefilled == 20;
+  view.stops[1].program = kSoundDecode;
+  view.stops[1].rows = 1;
+  view.stops[1].follows = 1;
+  view.stops[1].lead = lead;
+  return view;
+}
+
+TEST_F(Yielding, StepsOfCodesToThoseWithoutAFrame) {
+  std::vector<std::tuple<int, int, int>> found;
+  const auto plan_of = [&](const std::vector<SequenceView>& views) {
+    step::StepPlan planned;
+    scheduler_.plan(views, split_, budget_, planned);
+    found.clear();
+    for (const step::PlanItem& item : planned.items)
+      found.emplace_back(item.program, item.slot, item.rows);
+    return found;
+  };
+  using Found = std::vector<std::tuple<int, int, int>>;
+  const SequenceView arrives = codes(1, kUnheard, 0);
+  EXPECT_EQ(plan_of({codes(0, 0.3), arrives}), (Found{{0, 1, 20}, {1, 1, 1}}));
+  EXPECT_EQ(plan_of({codes(0, 0.1), arrives}), (Found{{0, 1, 20}, {1, 0, 1}, {1, 1, 1}}));
+  // Text is read, not heard: it neither yields nor is it waited for.
+  EXPECT_EQ(plan_of({codes(0, StopView::kNobody), arrives}),
+            (Found{{0, 1, 20}, {1, 0, 1}, {1, 1, 1}}));
+  EXPECT_EQ(plan_of({codes(0, 0.9), codes(1, StopView::kNobody)}), (Found{{1, 0, 1}, {1, 1, 1}}));
+}
+
 // Nobody else steps, so the rows of the one in a hurry may take longer than the slice.
 TEST_F(Yielding, ALaunchMayTakeHalfOfWhatIsLeft) {
   budget_.seconds = 0.02;

@@ -61,7 +61,9 @@ void LlmFamily::describe(EngineInfo& info) const {
 StoredVoices LlmFamily::read_voices(const Weights& /*weights*/) const { return {}; }
 
 step::Facts LlmFamily::facts(const Limits& limits) const {
-  return facts_of("llm", config_.vocab, 1.0, limits);
+  step::Facts facts = facts_of("llm", config_.vocab, 1.0, limits);
+  facts.is_speech = false;
+  return facts;
 }
 
 std::optional<TextFacts> LlmFamily::text_facts() const {
