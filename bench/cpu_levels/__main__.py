@@ -3,9 +3,11 @@
     python -m bench.cpu_levels --folder engines --json levels.json
     python -m bench.cpu_levels products --threads 2 --rows 1 16 --levels avx512_bf16 avx512_amx
 
-Parts: peaks; products of one shape by rows; prefill, of one request with about 512 rows; crowds, of
-1, 8 and 32 guided requests. Levels that the processor lacks are left out, and "default" is what it
-gets by itself. Nothing else should run. Figures are medians over turns that alternate.
+Parts: peaks; barriers of teams of threads; products of one shape by rows; prefill, of one request
+with about 512 rows; crowds, of 1, 8 and 32 guided requests, and the share of the read rate that one
+reaches; narrow, steps of v2607 whose weights are narrower than their inputs. Levels that the
+processor lacks are left out, and "default" is what it gets by itself. Nothing else should run.
+Figures are medians over turns that alternate.
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ from bench.command import check_json, open_folder
 from bench.cpu_levels.levels import check_levels
 from bench.cpu_levels.products import KINDS, ROWS, peaks_table, products_table
 from bench.cpu_levels.requests import COUNTS, crowds_table, engines, phase_table
+from bench.cpu_levels.steps import barriers_table, narrow_engines, narrow_table, reading_table
 from bench.walls.tables import Table
 from ttsrt_rt.errors import Error
 
 __all__ = ["main"]
 
-PARTS = ("peaks", "products", "prefill", "crowds")
+PARTS = ("peaks", "barriers", "products", "prefill", "crowds", "narrow")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -78,10 +81,19 @@ def make_tables(options: argparse.Namespace, folder: Path) -> list[Table]:
     request_levels = check_levels(options.request_levels or levels[-2:])
     peaks = peaks_table(list(dict.fromkeys(levels + request_levels)), options.threads, told)
     add(peaks)
+    if "barriers" in parts:
+        add(barriers_table(options.threads, options.turns, told))
     for threads in options.threads:
         if "crowds" in parts:
             of = engines(folder, options.engines)
-            add(crowds_table(of, request_levels, threads, options.requests, options.turns, told))
+            crowds = crowds_table(
+                of, request_levels, threads, options.requests, options.turns, told
+            )
+            add(crowds)
+            if 1 in options.requests:
+                add(reading_table(crowds.cases, threads))
+        if "narrow" in parts:
+            add(narrow_table(folder, threads, options.turns, told))
         if "prefill" in parts:
             of = engines(folder, options.engines)
             rates = {
@@ -114,6 +126,8 @@ def main(arguments: list[str] | None = None) -> int:
         with open_folder(options.folder, "cpu-levels-") as folder:
             if options.prepare:
                 engines(folder, options.engines)
+                if "narrow" in (options.parts or PARTS):
+                    narrow_engines(folder)
             else:
                 make_tables(options, folder)
     except Error as error:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cpu_levels.levels import at_level
-from bench.walls.limits import measure_bandwidth, step_bytes
+from bench.walls.limits import step_bytes
 from bench.walls.phases import phase_seconds, phase_work
 from bench.walls.tables import Case, Table
 from bench.walls.turns import Progress
 from ttsrt_rt.bench.crowd import Crowd, run_crowd
 from ttsrt_rt.bench.facts import EngineFacts
+from ttsrt_rt.bench.ops import read_bandwidth
 from ttsrt_rt.bench.requests import RequestShape, random_requests
 from ttsrt_rt.bench.step_turns import Case as EngineCase
 from ttsrt_rt.bench.step_turns import engine_of, make_checkpoint
@@ -96,13 +97,13 @@ def crowds_table(
         few = RequestShape(text_len=8, context_len=8, frames=4, cfg_scale=2.5)
         for one in everyone:
             run_crowd(one.executor, max(counts), EngineFacts.of(one.executor.engine), few)
-        reads = [measure_bandwidth(seconds=0.2).memory]
+        reads = [read_bandwidth(num_threads=threads, seconds=0.2)]
         for _ in range(turns):
             for one in everyone:
                 for count in counts:
                     _add_crowd(one, count, _SHAPE)
                     progress(f"{one.kind}, {one.level}, {count} requests, {threads} threads")
-            reads.append(measure_bandwidth(seconds=0.2).memory)
+            reads.append(read_bandwidth(num_threads=threads, seconds=0.2))
         read = statistics.median(reads)
         for one in everyone:
             cases += _crowd_cases(one, of[one.kind], threads, read)

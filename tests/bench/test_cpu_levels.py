@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.cpu_levels import __main__ as command
-from bench.cpu_levels import levels, products, requests
+from bench.cpu_levels import levels, products, requests, steps
 from bench.walls.tables import Table
 from ttsrt_rt.bench import step_turns
 from ttsrt_rt.bench.ops import Peaks
@@ -70,7 +70,10 @@ def tiny(checkpoint_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(requests, "_FRAMES", 4)
     monkeypatch.setattr(requests, "_PHASE_ROWS", 24)
     monkeypatch.setattr(requests, "make_checkpoint", lambda *a: checkpoint_of("tiny2503"))
-    monkeypatch.setattr(step_turns, "_FRAMES", 4)
+    monkeypatch.setattr(steps, "make_checkpoint", lambda *a: checkpoint_of("tinyhf"))
+    monkeypatch.setattr(step_turns, "_FRAMES", 8)
+    monkeypatch.setattr(step_turns, "_TEXT_LEN", 12)
+    monkeypatch.setattr(step_turns, "_CONTEXT_COLUMNS", 6)
 
 
 def test_the_command(tiny: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +85,17 @@ def test_the_command(tiny: None, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert command.main([*arguments, "--json", str(output)]) == 0
     assert "**products of 16 x 64 from memory" in capsys.readouterr().out
     tables = {table["table"]: table for table in json.loads(output.read_text())["tables"]}
-    assert list(tables) == ["peaks", "crowds-2", "phase-2", "products"]
+    names = ["peaks", "barriers", "crowds-2", "reading-2", "narrow-2", "phase-2", "products"]
+    assert list(tables) == names
+    assert [case["threads"] for case in tables["barriers"]["cases"]] == [1, 2]
+    reading = [(case["level"], case["target"]) for case in tables["reading-2"]["cases"]]
+    assert reading == [("generic", 0.85), ("default", 0.85)]
+    narrow = {case["case"]: case for case in tables["narrow-2"]["cases"]}
+    assert list(narrow) == ["w8a16", "w8a8", "w4a16", "w4a8"]
+    assert narrow["w4a16"]["ratio"] == pytest.approx(
+        narrow["w4a16"]["step_ms"][0] / narrow["w4a8"]["step_ms"][0]
+    )
+    assert "ratio" not in narrow["w8a8"]
     found = [(case["case"], case["rows"]) for case in tables["products"]["cases"]]
     assert found == [("bfloat16", 1), ("bfloat16", 17), ("w8a16", 1), ("w8a16", 17)]
     crowds = tables["crowds-2"]["cases"]
