@@ -2,18 +2,22 @@
 
     python -m bench.s3gen --folder engines --json s3gen.json
     python -m bench.s3gen --folder engines --kind cfm --tokens 250 --streams 4
+    python -m bench.s3gen --folder engines --device cuda --streams 32 --json s3gen-gpu.json
 
 All get the same random weights of full size (2 GB for each kind, written first where FOLDER lacks
 them), the same voice with a prompt of 10 seconds, and the same tokens. Mean flow makes two
 evaluations, guided flow ten of two branches. Ours runs as float32, bfloat16 and int8, alone and
 with several streams together. Before anything is timed, the length of the sounds is compared.
-Nothing else should run on the machine.
+On a GPU, ours runs as float32, float16 and bfloat16, beside the same network written in plain
+PyTorch, compiled, and replayed in a CUDA graph; spectrograms are compared first, and memory and the
+share of what the card can multiply are told. Nothing else should run on the machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -26,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from bench.command import check_json, open_folder
+from bench.s3gen.gpu import find_card, measure_gpu
 from bench.s3gen.original import Original
 from bench.walls.tables import Case, Table, Target, spread
 from ttsrt_rt.bench.company import usable_cores
@@ -91,7 +96,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=5, help="samples of each; default: 5")
     parser.add_argument("--no_torch", action="store_true", help="measure without the original")
     parser.add_argument("--json", type=Path, help="all samples")
+    parser.add_argument("--device", default="cpu", help='"cpu", or "cuda" for the first GPU')
     options = parser.parse_args(arguments)
+    if re.fullmatch(r"cpu|cuda(:\d+)?", options.device) is None:
+        parser.error(f'--device: expected "cpu" or "cuda", got {options.device!r}')
+    if options.device == "cuda":
+        options.device = "cuda:0"
     for name, most in (("tokens", 1000), ("streams", 64), ("turns", 1000)):
         value = getattr(options, name)
         if not 1 <= value <= most:
@@ -144,12 +154,18 @@ def ours(options: argparse.Namespace, source: Path, threads: int, stack: ExitSta
     return entries
 
 
-def measure(options: argparse.Namespace, kind: str, folder: Path, threads: int) -> Table:
-    """Writes, checks and measures one kind of flow."""
+def source_of(options: argparse.Namespace, kind: str, folder: Path) -> Path:
+    """The file of a model, which is written where the folder lacks it."""
     size = kind if options.size == "true" else TINY[kind]
     source = folder / f"{size}.safetensors"
     if not source.exists():
         write_random_s3gen(source, size, 1)
+    return source
+
+
+def measure(options: argparse.Namespace, kind: str, folder: Path, threads: int) -> Table:
+    """Writes, checks and measures one kind of flow."""
+    source = source_of(options, kind, folder)
     with ExitStack() as stack:
         entries = ours(options, source, threads, stack)
         if not options.no_torch:
@@ -208,8 +224,19 @@ def main(arguments: list[str] | None = None) -> int:
         check_json(options.json)
         with open_folder(options.folder, "s3gen-") as folder:
             tables = []
+            card = None
+            if options.device != "cpu" and not options.no_torch:
+                card = find_card(options.device)
+                print(f"{card or options.device}\n", flush=True)
             for kind in options.kind:
-                tables.append(measure(options, kind, folder, threads))
+                if options.device == "cpu":
+                    tables.append(measure(options, kind, folder, threads))
+                else:
+                    source = source_of(options, kind, folder)
+                    voice = voice_of()
+                    tables.append(
+                        measure_gpu(options, kind, source, voice, SILENCE[kind], card)
+                    )
                 print(tables[-1].markdown(), end="\n\n", flush=True)
     except Error as error:
         print(f"s3gen: {error}")

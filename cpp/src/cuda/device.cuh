@@ -211,14 +211,15 @@ __device__ inline std::uint32_t pack_float16(float low, float high) {
   return *reinterpret_cast<const std::uint32_t*>(&pair);
 }
 
-// The exact gelu, and mish: those of text layers, vocoders and convolutions over whole items. They
-// are calls, so that the kernels of products keep the registers that they need otherwise.
+// The exact gelu, elu and mish: those of text layers, vocoders and convolutions over whole items.
+// They are calls, so that the kernels of products keep the registers that they need otherwise.
 static __device__ __noinline__ float activated_exactly(Activation activate, float x) {
   constexpr float kSqrtHalf = 0.707106781186547524F;
   if (activate == Activation::gelu) {
     const float half = __fmul_rn(0.5F, x);
     return __fmul_rn(half, __fadd_rn(1.0F, erff(__fmul_rn(x, kSqrtHalf))));
   }
+  if (activate == Activation::elu) return x < 0.0F ? expm1f(x) : x;
   const float softplus = __fadd_rn(fmaxf(x, 0.0F), log1pf(expf(-fabsf(x))));
   return __fmul_rn(x, tanhf(softplus));
 }

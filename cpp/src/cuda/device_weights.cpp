@@ -54,13 +54,13 @@ NarrowRows DeviceWeights::matrix(const ops::Weight& weight) {
 }
 
 const std::byte* DeviceWeights::conv(const ops::Weight& weight, const ConvWeightShape& shape) {
-  const auto known = convs_.find(weight.data);
+  const auto known = convs_.find({weight.data, shape.unit});
   if (known != convs_.end()) return known->second;
   const std::size_t bytes = conv_weight_bytes(shape);
   std::vector<std::byte> made(memory_.counts_only() ? 0 : bytes);
   if (!made.empty()) write_conv_weights(weight, shape, made.data());
   const std::byte* data = upload(made.data(), bytes);
-  convs_.emplace(weight.data, data);
+  convs_.emplace(std::pair{weight.data, shape.unit}, data);
   return data;
 }
 

@@ -41,7 +41,7 @@ class DeviceWeights {
   DeviceMemory memory_;
   std::map<const std::byte*, ProductWeight> products_;
   std::map<const std::byte*, NarrowRows> matrices_;
-  std::map<const std::byte*, const std::byte*> convs_;
+  std::map<std::pair<const std::byte*, std::int32_t>, const std::byte*> convs_;  // and unit
   std::map<const std::byte*, const std::byte*> tables_;
 };
 

@@ -16,7 +16,7 @@ namespace ttsrt::cuda {
 // Whether the library has kernels for the current device.
 bool has_kernels();
 
-enum class Activation : std::int32_t { none, gelu_tanh, silu, gelu, mish };
+enum class Activation : std::int32_t { none, gelu_tanh, silu, gelu, mish, elu };
 
 // --- rows ---------------------------------------------------------------------------------------
 

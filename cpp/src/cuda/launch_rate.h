@@ -7,6 +7,7 @@
 #pragma once
 
 #include "cuda/launch_whole.h"
+#include "cuda/segment_taps.h"
 
 namespace ttsrt::cuda {
 
@@ -21,7 +22,8 @@ struct PastView {
   std::int32_t width = 0;
 };
 
-// The snake of ops::HalfSnake: the first `curved` columns have an alpha each, the others a slope.
+// The snake of ops::HalfSnake: the first `curved` columns have an alpha each, all of them or half;
+// the others have a slope.
 struct SnakeView {
   const float* alpha = nullptr;  // [curved]
   std::int32_t curved = 0;
@@ -54,7 +56,8 @@ struct HalfSnakeArgs {
 };
 void half_snake(const HalfSnakeArgs& args, cudaStream_t stream);
 
-// As ops::TimeConv. `x` [rows * rate, width], `out` [rows * rate / stride, outputs].
+// As ops::TimeConv. `x` [rows * rate, width], of whose segments the last `beyond` rows are behind
+// the item; `out` [rows * rate / stride, outputs].
 struct TimeConvArgs {
   RowsView rows;
   const float* x = nullptr;
@@ -72,9 +75,11 @@ struct TimeConvArgs {
   std::int32_t dilation = 1;
   std::int32_t stride = 1;
   std::int32_t before = 0;
-  bool replicates = false;
+  std::int32_t beyond = 0;
+  ConvEdge edge = ConvEdge::zeros;
   bool accumulates = false;
   float scale = 1.0F;
+  Activation activate = Activation::none;
   std::int32_t max_rows = 0;
 };
 void time_conv(const TimeConvArgs& args, cudaStream_t stream);
@@ -104,6 +109,10 @@ struct NarrowConvArgs {
   std::int32_t dilation = 1;
   bool accumulates = false;
   float scale = 1.0F;
+  // Of convolutions within a segment (segment_conv): rows before an output that its first tap sees,
+  // and the last rows of a segment, which no tap sees.
+  std::int32_t before = 0;
+  std::int32_t beyond = 0;
   std::int32_t max_rows = 0;
 };
 void narrow_conv(const NarrowConvArgs& args, cudaStream_t stream);
@@ -119,6 +128,12 @@ void narrow_conv(const NarrowConvArgs& args, const NarrowConvTile& tile, cudaStr
 // block holds what this one needs.
 bool has_narrow_convs();
 bool fits_narrow_conv(const NarrowConvArgs& args);
+// The same without past rows: taps see the rows of their own segment, on both sides, and zeros
+// elsewhere. Tiles of outputs are those of kSegmentUnit.
+void segment_conv(const NarrowConvArgs& args, cudaStream_t stream);
+NarrowConvTile segment_conv_tile(const NarrowConvArgs& args, std::int32_t multiprocessors);
+void segment_conv(const NarrowConvArgs& args, const NarrowConvTile& tile, cudaStream_t stream);
+bool fits_segment_conv(const NarrowConvArgs& args);
 
 // Rounds `x` [rows * rate, width] to narrow rows.
 struct NarrowRateArgs {
@@ -165,6 +180,53 @@ struct RowValuesArgs {
 };
 void clamp_rows(const RowValuesArgs& args, cudaStream_t stream);
 void split_rows(const RowValuesArgs& args, cudaStream_t stream);
+
+// As ops::ShiftRows. `x` and `out` [rows * rate, width].
+struct ShiftRowsArgs {
+  RowsView rows;
+  const float* x = nullptr;
+  float* out = nullptr;
+  std::int64_t width = 0;
+  std::int32_t rate = 1;
+  std::int32_t shift = 1;
+  std::int32_t max_rows = 0;
+};
+void shift_rows(const ShiftRowsArgs& args, cudaStream_t stream);
+
+// As ops::HarmonicSource. `pitch` [rows], `noise` [rows, hop + harmonics], `out` [rows, hop]; the
+// last `beyond` rows of a segment have no pitch.
+struct HarmonicSourceArgs {
+  RowsView rows;
+  FaultsView faults;
+  RowArrayView cycles;  // of width 2
+  const float* pitch = nullptr;
+  const float* noise = nullptr;
+  float* out = nullptr;
+  const float* weight = nullptr;  // [harmonics]
+  const float* bias = nullptr;    // [1]
+  std::int32_t hop = 0;
+  std::int32_t harmonics = 0;
+  std::int32_t halo = 0;
+  std::int32_t beyond = 0;
+  float sample_rate = 0.0F;
+  float least_hz = 0.0F;
+  float sine = 0.0F;
+  float voiced_noise = 0.0F;
+  float unvoiced_noise = 0.0F;
+  std::int32_t max_rows = 0;
+};
+void harmonic_source(const HarmonicSourceArgs& args, cudaStream_t stream);
+
+// As ops::FadeIn. `x` [rows, values], `factors` [count].
+struct FadeInArgs {
+  RowsView rows;
+  float* x = nullptr;
+  const float* factors = nullptr;
+  std::int64_t values = 0;
+  std::int64_t count = 0;
+  std::int32_t max_rows = 0;
+};
+void fade_in(const FadeInArgs& args, cudaStream_t stream);
 
 // As ops::QuantizeRows. `x` [rows, groups * dims], `out` [rows, groups].
 constexpr std::int32_t kMaxQuantizeDims = 16;

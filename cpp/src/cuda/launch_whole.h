@@ -282,18 +282,21 @@ bool has_narrow_heads(std::int32_t head_dim, bool is_causal);
 
 // --- sound --------------------------------------------------------------------------------------
 
-// As ops::PolarSpectrum. `x` and `out` [rows, 2 * bins].
+// As ops::PolarSpectrum. `x` and `out` [rows * rate, 2 * bins].
 struct PolarArgs {
   const std::int32_t* num_rows = nullptr;
   const float* x = nullptr;
   float* out = nullptr;
   std::int64_t bins = 0;
+  std::int32_t rate = 1;
   float most = 100.0F;
+  bool has_sine = false;
   std::int32_t max_rows = 0;
 };
 void polar_spectrum(const PolarArgs& args, cudaStream_t stream);
 
-// As ops::OverlapAdd. `x` [rows, samples], `out` [rows, hop], `window` [samples].
+// As ops::OverlapAdd. `x` [rows * rate, samples], of whose segments the last `beyond` rows are
+// behind the item, `out` [rows * rate, hop], `window` [samples].
 struct OverlapArgs {
   RowsView rows;
   const float* x = nullptr;
@@ -301,6 +304,8 @@ struct OverlapArgs {
   const float* window = nullptr;
   std::int64_t samples = 0;
   std::int64_t hop = 0;
+  std::int32_t rate = 1;
+  std::int32_t beyond = 0;
   std::int32_t trim = 0;
   std::int32_t max_rows = 0;
 };

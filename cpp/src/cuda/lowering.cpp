@@ -25,7 +25,7 @@ Activation activation_of(ops::Activate activate) {
     case ops::Activate::mish:
       return Activation::mish;
     case ops::Activate::elu:
-      throw ConfigError("activation: expected none, gelu, silu or mish on a GPU, got elu");
+      return Activation::elu;
   }
   throw InternalError("an unknown activation");
 }
@@ -89,10 +89,6 @@ GateArgs gate_args(const ops::Gate& op, const RowBuffers& rows) {
 }
 
 Lowered Lowering::run() {
-  for (const ops::Activation& activation : program_.activations) {
-    TTSRT_CHECK(ConfigError, activation.beyond == 0, program_.name, ": ", activation.name,
-                ": expected no rows beyond an item on a GPU, got ", activation.beyond);
-  }
   allocate();
   start_narrow_rows();
   std::size_t next_part = 0;
@@ -112,7 +108,13 @@ Lowered Lowering::run() {
 
 void Lowering::allocate() {
   const std::size_t before = site_.memory.bytes();
-  for (const ops::Activation& activation : program_.activations) {
+  for (std::size_t id = 0; id < program_.activations.size(); ++id) {
+    const ops::Activation& activation = program_.activations[id];
+    const ops::BufferId shared = shares_with(static_cast<ops::BufferId>(id));
+    if (shared != ops::kNoBuffer) {
+      lowered_.activations.push_back(buffer(shared));
+      continue;
+    }
     const std::int64_t rows =
         activation.space == ops::RowSpace::rows ? limits_.max_rows : std::max(limits_.max_draws, 1);
     lowered_.activations.push_back(site_.memory.take<float>(

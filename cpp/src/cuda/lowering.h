@@ -96,6 +96,8 @@ class Lowering {
   friend class PickLowering;
 
   void allocate();
+  // The activation that a SplitRows reads, where its output may be the same memory; or the buffer.
+  ops::BufferId shares_with(ops::BufferId buffer) const;
   void lower(const ops::EmbedRows& op);
   void lower(const ops::Norm& op);
   void lower(const ops::Linear& op);
@@ -147,15 +149,17 @@ class Lowering {
 
   // Of ops with rates (rate_lowering.cpp).
   std::int32_t rate_of(ops::BufferId id) const;
+  std::int32_t beyond_of(ops::BufferId id) const;
   PastView past(std::int32_t index) const;  // index -1: none
   SnakeView snake_of(const ops::HalfSnake& op);
 
   // Of narrow convolutions over time (rate_conv_lowering.cpp).
   NarrowConvArgs narrow_conv_args(const ops::TimeConv& op) const;  // without pointers
+  bool convolves_causally(const ops::TimeConv& op) const;          // by narrow_conv()
+  bool convolves_segments(const ops::TimeConv& op) const;          // by segment_conv()
   bool convolves_narrow(const ops::TimeConv& op) const;
   // Whether the op reads a buffer as narrow rows of a convolution, and not otherwise.
   bool convolves_narrow(const ops::Op& op, ops::BufferId buffer) const;
-  NarrowRows conv_rows_of(ops::BufferId buffer, Element element);
   NarrowRows leave_conv_rows(ops::BufferId buffer, std::size_t op, float*& out);
   NarrowRows conv_inputs(const ops::TimeConv& op);
   const ops::HalfSnake* snake_behind(ops::BufferId out) const;

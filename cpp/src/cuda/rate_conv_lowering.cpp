@@ -1,5 +1,6 @@
-// Lowering of convolutions over time with narrow weights to the kernels of Hopper: they read narrow
-// rows, and leave the half-snake of their outputs for the next one.
+// Lowering of convolutions over time with narrow weights to the kernels of Hopper: causal ones that
+// keep past rows, and those that see nothing but their own segment. They read narrow rows, and
+// leave the half-snake of their outputs for the next one.
 //
 // Decided: the arithmetic is that of the ops one by one, so a trace, which has every activation,
 // has the same bits. Without a trace, rows that nobody reads in float32 are not written in it.
@@ -7,7 +8,6 @@
 #include <variant>
 
 #include "core/check.h"
-#include "cuda/check.h"
 #include "cuda/launch_rate.h"
 #include "cuda/lowering.h"
 #include "ops/uses.h"
@@ -24,42 +24,34 @@ NarrowConvArgs Lowering::narrow_conv_args(const ops::TimeConv& op) const {
   args.dilation = op.dilation;
   args.accumulates = op.accumulate;
   args.scale = op.scale;
+  args.before = op.before;
+  args.beyond = beyond_of(op.x);
   args.max_rows = limits_.max_rows;
   return args;
 }
 
+bool Lowering::convolves_causally(const ops::TimeConv& op) const {
+  return op.past >= 0 || (op.kernel == 1 && op.before == 0 && beyond_of(op.x) == 0);
+}
+
+bool Lowering::convolves_segments(const ops::TimeConv& op) const {
+  const bool reads_all = op.before <= (op.kernel - 1) * op.dilation;  // no rows before are skipped
+  return !convolves_causally(op) && op.padding == ops::Padding::zeros && reads_all &&
+         fits_segment_conv(narrow_conv_args(op));
+}
+
 bool Lowering::convolves_narrow(const ops::TimeConv& op) const {
   const bool is_narrow = op.weight.dtype == DType::bfloat16 || op.weight.dtype == DType::float16;
-  const bool is_causal = op.stride == 1 && op.before == (op.kernel - 1) * op.dilation &&
-                         (op.past >= 0 || op.before == 0);
-  return uses_narrow_convs_ && is_narrow && is_causal && op.x != op.out &&
-         fits_narrow_conv(narrow_conv_args(op));
+  const bool may = uses_narrow_convs_ && is_narrow && op.stride == 1 && op.x != op.out &&
+                   op.activate == ops::Activate::none;
+  return may &&
+         (convolves_causally(op) ? fits_narrow_conv(narrow_conv_args(op)) : convolves_segments(op));
 }
 
 bool Lowering::convolves_narrow(const ops::Op& op, ops::BufferId buffer) const {
   const auto* conv = std::get_if<ops::TimeConv>(&op);
   return conv != nullptr && conv->x == buffer && conv->addend != buffer && conv->out != buffer &&
          convolves_narrow(*conv);
-}
-
-// Columns behind the width are zeros, which products read.
-NarrowRows Lowering::conv_rows_of(ops::BufferId buffer, Element element) {
-  Narrow& of = narrow_[static_cast<std::size_t>(buffer)];
-  const std::int64_t stride = ops::padded_to(width_of(buffer), kRateUnit);
-  if (of.rows.stride == 0) {
-    const auto values =
-        static_cast<std::size_t>(std::int64_t{limits_.max_rows} * rate_of(buffer) * stride);
-    of.rows.data = site_.memory.take<std::uint16_t>(values, "narrow activations");
-    of.rows.stride = stride;
-    of.rows.element = element;
-    if (!site_.memory.counts_only())
-      check(cudaMemset(of.rows.data, 0, values * sizeof(std::uint16_t)), "cudaMemset");
-  }
-  TTSRT_CHECK(InternalError, of.rows.element == element && of.rows.stride == stride, program_.name,
-              ": rows of ", program_.activations[static_cast<std::size_t>(buffer)].name,
-              " in two types");
-  of.is_current = true;
-  return of.rows;
 }
 
 // Where an op leaves its rows for convolutions behind it: `out` becomes null where nobody reads
@@ -73,12 +65,12 @@ NarrowRows Lowering::leave_conv_rows(ops::BufferId buffer, std::size_t op, float
   });
   if (!readers.narrow || next == program_.ops.end()) return {};
   if (!readers.wide) out = nullptr;
-  return conv_rows_of(buffer, element_of(std::get<ops::TimeConv>(*next).weight.dtype));
+  return narrow_rows_of(buffer, element_of(std::get<ops::TimeConv>(*next).weight.dtype));
 }
 
 NarrowRows Lowering::conv_inputs(const ops::TimeConv& op) {
   const bool is_current = narrow_[static_cast<std::size_t>(op.x)].is_current;
-  const NarrowRows narrow = conv_rows_of(op.x, element_of(op.weight.dtype));
+  const NarrowRows narrow = narrow_rows_of(op.x, element_of(op.weight.dtype));
   if (is_current) return narrow;
   NarrowRateArgs args;
   args.num_rows = count(Count::rows);
@@ -104,14 +96,18 @@ const ops::HalfSnake* Lowering::snake_behind(ops::BufferId out) const {
 bool Lowering::lower_narrow_conv(const ops::TimeConv& op) {
   if (!convolves_narrow(op)) return false;
   NarrowConvArgs args = narrow_conv_args(op);
-  args.weight = site_.weights.conv(op.weight, {args.outputs, args.width, args.kernel});
+  const bool is_causal = convolves_causally(op);
+  const std::int32_t unit = is_causal ? kCausalUnit : kSegmentUnit;
+  args.weight = site_.weights.conv(op.weight, {args.outputs, args.width, args.kernel, unit});
   args.bias = site_.weights.vector(op.bias);
   args.addend = buffer(op.addend);
   args.out = buffer(op.out);
   args.past = past(op.past);
   args.x = conv_inputs(op);
   const char* end = take_snake(op.out, op.accumulate, args) ? ", snake" : "";
-  add_rows(label_of_conv(op, args.width, args.rate) + end, args, narrow_conv);
+  void (*convolve)(const NarrowConvArgs&, cudaStream_t) = narrow_conv;
+  if (!is_causal) convolve = segment_conv;
+  add_rows(label_of_conv(op, args.width, args.rate) + end, args, convolve);
   return true;
 }
 

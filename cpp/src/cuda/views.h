@@ -292,17 +292,20 @@ struct ProductWeight {
 // How the weights of a convolution on Hopper are cut (conv_weights.h).
 constexpr std::int32_t kConvColumns = 16;    // of a product
 constexpr std::int32_t kConvChunkSteps = 4;  // products of a chunk and tap, at most
+constexpr std::int32_t kCausalUnit = 56;     // outputs of a small tile, of causal convolutions
+constexpr std::int32_t kSegmentUnit = 64;    // and of those within a segment
 
 struct ConvWeightShape {
   std::int32_t outputs = 0;
   std::int32_t width = 0;
   std::int32_t kernel = 1;
+  std::int32_t unit = kCausalUnit;
 
   // Outputs of a tile: so few sizes that a kernel is compiled for each.
   TTSRT_RULE constexpr std::int32_t tile() const {
     if (outputs <= 8) return 8;
     if (outputs <= 32) return 32;
-    return (outputs + 55) / 56 % 2 == 0 ? 112 : 56;
+    return (outputs + unit - 1) / unit % 2 == 0 ? 2 * unit : unit;
   }
   TTSRT_RULE constexpr std::int32_t tiles() const { return (outputs + tile() - 1) / tile(); }
   TTSRT_RULE constexpr std::int32_t units() const {

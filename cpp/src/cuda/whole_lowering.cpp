@@ -151,18 +151,18 @@ void Lowering::lower(const ops::FlowStep& op) {
 }
 
 void Lowering::lower(const ops::PolarSpectrum& op) {
-  if (op.has_sine || rate_of(op.x) > 1) refuse("PolarSpectrum of sines or with a rate");
   PolarArgs args;
   args.num_rows = count(Count::rows);
   args.x = buffer(op.x);
   args.out = buffer(op.out);
   args.bins = width_of(op.x) / 2;
+  args.rate = rate_of(op.x);
+  args.has_sine = op.has_sine;
   args.most = op.most;
   add_rows("polar spectrum", args, polar_spectrum);
 }
 
 void Lowering::lower(const ops::OverlapAdd& op) {
-  if (rate_of(op.x) > 1) refuse("OverlapAdd with a rate");
   OverlapArgs args;
   args.rows = site_.rows;
   args.x = buffer(op.x);
@@ -170,6 +170,8 @@ void Lowering::lower(const ops::OverlapAdd& op) {
   args.window = site_.weights.vector(op.window);
   args.samples = width_of(op.x);
   args.hop = width_of(op.out);
+  args.rate = rate_of(op.x);
+  args.beyond = beyond_of(op.x);
   args.trim = op.trim;
   add_rows("overlap-add", args, overlap_add);
 }

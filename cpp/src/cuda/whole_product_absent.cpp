@@ -23,6 +23,12 @@ void narrow_conv(const NarrowConvArgs&, cudaStream_t) {
   throw DeviceError("cuda: this build has no kernels for sm_90a");
 }
 
+bool fits_segment_conv(const NarrowConvArgs&) { return false; }
+
+void segment_conv(const NarrowConvArgs&, cudaStream_t) {
+  throw DeviceError("cuda: this build has no kernels for sm_90a");
+}
+
 void item_attention_of_boxes(const ItemAttentionArgs&, cudaStream_t) {
   throw DeviceError("cuda: this build has no kernels for sm_90a");
 }

@@ -7,6 +7,8 @@
 #include <variant>
 
 #include "core/check.h"
+#include "cuda/check.h"
+#include "cuda/launch_rate.h"
 #include "cuda/launch_whole.h"
 #include "cuda/lowering.h"
 #include "cuda/tensor_map.h"
@@ -14,8 +16,6 @@
 
 namespace ttsrt::cuda {
 namespace {
-
-constexpr std::int64_t kNarrowUnit = 8;  // elements of 16 bytes
 
 bool touches(const ops::Use& use, ops::BufferId buffer) {
   return use.part == ops::Part::buffer && use.index == buffer;
@@ -64,14 +64,18 @@ Lowering::Readers Lowering::readers_of(ops::BufferId buffer, std::size_t op) con
   return readers;
 }
 
+// Columns behind the width are zeros, which convolutions read.
 NarrowRows Lowering::narrow_rows_of(ops::BufferId buffer, Element element) {
   Narrow& of = narrow_[static_cast<std::size_t>(buffer)];
-  const std::int64_t stride = ops::padded_to(width_of(buffer), kNarrowUnit);
   if (of.rows.stride == 0) {
-    of.rows.data = site_.memory.take<std::uint16_t>(
-        static_cast<std::size_t>(limits_.max_rows * stride), "narrow activations");
+    const std::int64_t stride = ops::padded_to(width_of(buffer), kRateUnit);
+    const auto values =
+        static_cast<std::size_t>(std::int64_t{limits_.max_rows} * rate_of(buffer) * stride);
+    of.rows.data = site_.memory.take<std::uint16_t>(values, "narrow activations");
     of.rows.stride = stride;
     of.rows.element = element;
+    if (!site_.memory.counts_only())
+      check(cudaMemset(of.rows.data, 0, values * sizeof(std::uint16_t)), "cudaMemset");
   }
   TTSRT_CHECK(InternalError, of.rows.element == element, program_.name, ": rows of ",
               program_.activations[static_cast<std::size_t>(buffer)].name, " in two types");
@@ -88,12 +92,14 @@ NarrowRows Lowering::leave_rows(ops::BufferId buffer, Element element, float*& o
   return narrow_rows_of(buffer, element);
 }
 
-// The type in which the next product reads a buffer.
+// The type in which the next product or convolution reads a buffer.
 Element Lowering::narrow_element_of(ops::BufferId buffer) const {
   for (std::size_t later = op_ + 1; later < program_.ops.size(); ++later) {
     const auto* linear = std::get_if<ops::Linear>(&program_.ops[later]);
     if (linear != nullptr && linear->x == buffer && multiplies_whole(*linear))
       return element_of(linear->weight.dtype);
+    if (convolves_narrow(program_.ops[later], buffer))
+      return element_of(std::get<ops::TimeConv>(program_.ops[later]).weight.dtype);
   }
   return Element::bfloat16;
 }

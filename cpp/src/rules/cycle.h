@@ -22,14 +22,24 @@ TTSRT_RULE double cycles_of(const Cycle& cycle) {
   return static_cast<double>(cycle.high) + static_cast<double>(cycle.low);
 }
 
-// Returns where the pitch is after so many samples of |hz|, from `begin` on.
-TTSRT_RULE Cycle cycle_behind(const Cycle& begin, float hz, double samples, double sample_rate) {
-  const double sum = cycles_of(begin) + fabs(static_cast<double>(hz)) * samples / sample_rate;
+// Returns the cycles of so many samples of |hz|.
+TTSRT_RULE double cycles_of_samples(float hz, double samples, double sample_rate) {
+  return fabs(static_cast<double>(hz)) * samples / sample_rate;
+}
+
+// Returns where the pitch is after so many cycles, from `begin` on.
+TTSRT_RULE Cycle cycle_behind(const Cycle& begin, double cycles) {
+  const double sum = cycles_of(begin) + cycles;
   const double rest = sum - floor(sum);
   Cycle cycle;
   cycle.high = static_cast<float>(rest);
   cycle.low = static_cast<float>(rest - static_cast<double>(cycle.high));
   return cycle;
+}
+
+// Returns where it is after so many samples of |hz|.
+TTSRT_RULE Cycle cycle_behind(const Cycle& begin, float hz, double samples, double sample_rate) {
+  return cycle_behind(begin, cycles_of_samples(hz, samples, sample_rate));
 }
 
 }  // namespace ttsrt::rules

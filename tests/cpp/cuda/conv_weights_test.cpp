@@ -54,8 +54,9 @@ class Image {
 };
 
 TEST(ConvWeights, HaveEveryTapOfEveryColumnAndZerosBehind) {
-  const ConvWeightShape shapes[] = {{1, 27, 3},    {27, 27, 11}, {54, 54, 7},   {108, 108, 3},
-                                    {216, 216, 3}, {60, 4, 5},   {130, 100, 2}, {432, 32, 1}};
+  const ConvWeightShape shapes[] = {
+      {1, 27, 3},    {27, 27, 11}, {54, 54, 7},     {108, 108, 3},    {216, 216, 3},   {60, 4, 5},
+      {130, 100, 2}, {432, 32, 1}, {64, 18, 3, 64}, {192, 40, 2, 64}, {256, 64, 3, 64}};
   for (const ConvWeightShape& shape : shapes) {
     for (const DType dtype : {DType::bfloat16, DType::float16}) {
       const Image image(shape, dtype);
@@ -78,6 +79,11 @@ TEST(ConvWeights, FillTilesOfFewSizes) {
   EXPECT_EQ((ConvWeightShape{108, 108, 3}.tile()), 112);
   EXPECT_EQ((ConvWeightShape{130, 130, 3}.tile()), 56);
   EXPECT_EQ((ConvWeightShape{432, 432, 3}.tiles()), 4);
+  EXPECT_EQ((ConvWeightShape{18, 64, 7, kSegmentUnit}.tile()), 32);
+  EXPECT_EQ((ConvWeightShape{64, 64, 7, kSegmentUnit}.tile()), 64);
+  EXPECT_EQ((ConvWeightShape{192, 128, 3, kSegmentUnit}.tile()), 64);
+  EXPECT_EQ((ConvWeightShape{256, 256, 11, kSegmentUnit}.tile()), 128);
+  EXPECT_EQ((ConvWeightShape{640, 256, 3, kSegmentUnit}.tiles()), 5);
 }
 
 }  // namespace

@@ -117,14 +117,16 @@ class ConvWeights {
   std::int32_t tap_ = 0;
 };
 
-// The sums of a warpgroup, and where its warps read rows.
-template <Element kElement, int kOutputs, bool kAhead, bool kResident>
+// The sums of a warpgroup, and where its warps read rows. With kMasked, taps that see no row of the
+// segment of an output row are zeros for it.
+template <Element kElement, int kOutputs, bool kAhead, bool kResident, bool kMasked = false>
 struct ConvProducts {
   using Stages = ConvWeights<kOutputs, kResident>;
 
   std::uint32_t rows_at = 0;  // of this lane's row in the window of this chunk, at the first tap
   std::int32_t tap_bytes = 0;
-  int index = 0;  // of the stage
+  int index = 0;                 // of the stage
+  std::uint32_t inside[2] = {};  // taps of this lane's row of operands, and of the one 8 rows on
   float sums[kOutputs / 2];
 
   // All taps of a chunk.
@@ -162,6 +164,17 @@ struct ConvProducts {
                    : "=r"(words[s][0]), "=r"(words[s][1]), "=r"(words[s][2]), "=r"(words[s][3])
                    : "r"(at + s * kConvColumns * 2)
                    : "memory");
+    }
+    if constexpr (kMasked) {
+      const bool has_first = has_tap(inside[0], tap);
+      const bool has_second = has_tap(inside[1], tap);
+#pragma unroll
+      for (int s = 0; s < kSteps; ++s) {
+        words[s][0] = has_first ? words[s][0] : 0;
+        words[s][1] = has_second ? words[s][1] : 0;
+        words[s][2] = has_first ? words[s][2] : 0;
+        words[s][3] = has_second ? words[s][3] : 0;
+      }
     }
   }
 

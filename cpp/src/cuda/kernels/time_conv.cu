@@ -1,9 +1,10 @@
 // TimeConv by multiplications and additions in float32 alone, of weights of any float type: a tiled
 // product whose inputs are gathered tap by tap.
 //
-// A thread block has 64 rows and 64 outputs, or 16 outputs where there are no more; a thread has
-// neighbouring rows and outputs. All inputs of all taps are one chain of fused multiply-adds in
-// order, so that an output has the same bits whatever the launch.
+// A thread block has 64 rows and 64 outputs, or 16 outputs where there are no more, or 32 of both
+// where larger tiles would leave multiprocessors idle; a thread has neighbouring rows and outputs.
+// All inputs of all taps are one chain of fused multiply-adds in order, so that an output has the
+// same bits whatever the launch.
 #include "cuda/check.h"
 #include "cuda/kernels/narrow.cuh"
 #include "cuda/kernels/past.cuh"
@@ -11,9 +12,9 @@
 namespace ttsrt::cuda {
 namespace {
 
-constexpr int kRows = 64;
 constexpr int kDepth = 16;  // inputs of a step
 constexpr int kPad = 4;
+constexpr int kQuads = kDepth / kQuad;  // of a step
 
 // --- helpers ------------------------------------------------------------------------------------
 
@@ -38,7 +39,7 @@ class Taps {
       kept_ = reinterpret_cast<const float*>(chain.kept(args.past));
     } else {
       begin_ = std::int64_t{args.rows.segment_begin[of]} * args.rate;
-      end_ = std::int64_t{args.rows.segment_end[of]} * args.rate;
+      end_ = std::int64_t{args.rows.segment_end[of]} * args.rate - args.beyond;
     }
     first_ = row * args.stride - args.before;
   }
@@ -46,11 +47,11 @@ class Taps {
   // The row of inputs of a tap; null: zeros.
   __device__ const float* inputs(std::int32_t tap) const {
     if (!is_there_ || tap >= args_.kernel) return nullptr;
-    std::int64_t from = first_ + std::int64_t{tap} * args_.dilation;
-    if (args_.replicates) from = from < begin_ ? begin_ : from >= end_ ? end_ - 1 : from;
-    if (from >= begin_ && from < end_) return args_.x + from * args_.width;
-    if (kept_ == nullptr || from >= end_) return nullptr;
-    return kept_ + (args_.before + from - begin_) * args_.width;
+    const std::int64_t from = first_ + std::int64_t{tap} * args_.dilation;
+    if (kept_ != nullptr && from < begin_)
+      return kept_ + (args_.before + from - begin_) * args_.width;
+    const std::int64_t row = edge_row(args_.edge, from - begin_, end_ - begin_);
+    return row < 0 ? nullptr : args_.x + (begin_ + row) * args_.width;
   }
 
  private:
@@ -127,7 +128,7 @@ __device__ __forceinline__ void store(const TimeConvArgs& args, std::int64_t row
   const std::int64_t at = row * args.outputs + output;
   float value = args.bias == nullptr ? sum : __fadd_rn(sum, args.bias[output]);
   if (args.addend != nullptr) value = __fadd_rn(args.addend[at], value);
-  value = __fmul_rn(args.scale, value);
+  value = activated(args.activate, __fmul_rn(args.scale, value));
   args.out[at] = args.accumulates ? __fadd_rn(args.out[at], value) : value;
 }
 
@@ -150,6 +151,7 @@ __device__ __forceinline__ void store_tile(const TimeConvArgs& args, const Place
 }
 
 // Leaves the last rows of the chains that end among these output rows.
+template <int kRows>
 __device__ void keep_past(const TimeConvArgs& args, std::int64_t first_row, std::int64_t num_rows) {
   const std::int64_t end_row = min(first_row + kRows, num_rows * args.rate);
   const std::int64_t values = std::int64_t{args.before} * args.width;
@@ -172,9 +174,10 @@ __device__ void keep_past(const TimeConvArgs& args, std::int64_t first_row, std:
 // --- kernels ------------------------------------------------------------------------------------
 
 // A thread has kThreadRows x 4 outputs. Grid: tiles of rows, tiles of outputs.
-template <int kOutputs, bool kWide>
-__global__ void __launch_bounds__(256) time_conv_kernel(const __grid_constant__ TimeConvArgs args) {
-  constexpr int kThreads = 256;
+template <int kRows, int kOutputs, bool kWide>
+__global__ void __launch_bounds__(kRows* kQuads)
+    time_conv_kernel(const __grid_constant__ TimeConvArgs args) {
+  constexpr int kThreads = kRows * kQuads;
   constexpr int kAcross = kOutputs / kQuad;  // threads
   constexpr int kThreadRows = kRows / (kThreads / kAcross);
   __shared__ float inputs[kDepth][kRows + kPad];
@@ -224,22 +227,27 @@ __global__ void __launch_bounds__(256) time_conv_kernel(const __grid_constant__ 
     __syncthreads();
   }
   store_tile(args, {first_row + rows_at, end_row, first_output + outputs_at}, sums);
-  if (args.past.data != nullptr && blockIdx.y == 0) keep_past(args, first_row, num_rows);
+  if (args.past.data != nullptr && blockIdx.y == 0) keep_past<kRows>(args, first_row, num_rows);
 }
 
 // --- launchers ----------------------------------------------------------------------------------
 
-template <int kOutputs>
+dim3 grid_of(const TimeConvArgs& args, std::int32_t rows, std::int32_t outputs) {
+  const std::int64_t all = std::int64_t{args.max_rows} * args.rate / args.stride;
+  return dim3(static_cast<unsigned>(ceil_div<std::int64_t>(all, rows)),
+              static_cast<unsigned>(ceil_div(args.outputs, outputs)));
+}
+
+template <int kRows, int kOutputs>
 void launch(const TimeConvArgs& args, cudaStream_t stream) {
-  const std::int64_t rows = std::int64_t{args.max_rows} * args.rate / args.stride;
-  const dim3 grid(static_cast<unsigned>(ceil_div<std::int64_t>(rows, kRows)),
-                  static_cast<unsigned>(ceil_div(args.outputs, kOutputs)));
+  const dim3 grid = grid_of(args, kRows, kOutputs);
+  constexpr int kThreads = kRows * kQuads;
   const bool is_wide = args.width % kQuad == 0 && is_aligned(args.x) &&
                        is_aligned(args.past.data) && args.past.half_bytes % 16 == 0;
   if (is_wide) {
-    launch_early(time_conv_kernel<kOutputs, true>, grid, 256, 0, stream, args);
+    launch_early(time_conv_kernel<kRows, kOutputs, true>, grid, kThreads, 0, stream, args);
   } else {
-    launch_early(time_conv_kernel<kOutputs, false>, grid, 256, 0, stream, args);
+    launch_early(time_conv_kernel<kRows, kOutputs, false>, grid, kThreads, 0, stream, args);
   }
 }
 
@@ -247,10 +255,13 @@ void launch(const TimeConvArgs& args, cudaStream_t stream) {
 
 void time_conv(const TimeConvArgs& args, cudaStream_t stream) {
   if (args.max_rows <= 0) return;
+  const dim3 large = grid_of(args, 64, 64);
   if (args.outputs <= 16) {
-    launch<16>(args, stream);
+    launch<64, 16>(args, stream);
+  } else if (large.x * large.y < kMultiprocessors) {
+    launch<32, 32>(args, stream);
   } else {
-    launch<64>(args, stream);
+    launch<64, 64>(args, stream);
   }
   check_launch("time_conv");
 }

@@ -25,7 +25,9 @@ struct WgmmaOfRows;
 #define TTSRT_SUMS_OF_8 TTSRT_SUMS_4(0)
 #define TTSRT_SUMS_OF_32 TTSRT_SUMS_12(0), TTSRT_SUMS_4(12)
 #define TTSRT_SUMS_OF_56 TTSRT_SUMS_12(0), TTSRT_SUMS_12(12), TTSRT_SUMS_4(24)
+#define TTSRT_SUMS_OF_64 TTSRT_SUMS_OF_56, TTSRT_SUMS_4(28)
 #define TTSRT_SUMS_OF_112 TTSRT_SUMS_OF_56, TTSRT_SUMS_12(28), TTSRT_SUMS_12(40), TTSRT_SUMS_4(52)
+#define TTSRT_SUMS_OF_128 TTSRT_SUMS_OF_112, TTSRT_SUMS_4(56), TTSRT_SUMS_4(60)
 #define TTSRT_NUMBERS_8 "%0, %1, %2, %3"
 #define TTSRT_NUMBERS_32 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
 #define TTSRT_NUMBERS_56                                                   \
@@ -36,6 +38,14 @@ struct WgmmaOfRows;
   "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, " \
   "%30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, " \
   "%44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55"
+#define TTSRT_NUMBERS_64                                                   \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define TTSRT_NUMBERS_128                                                            \
+  TTSRT_NUMBERS_64                                                                   \
+  ", "                                                                               \
+  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+  "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 #define TTSRT_WGMMA(kElement, type, outputs, a0, a1, a2, a3, b, adds_at)                      \
   template <>                                                                                 \
   struct WgmmaOfRows<Element::kElement, outputs> {                                            \
@@ -56,17 +66,23 @@ struct WgmmaOfRows;
 TTSRT_WGMMA_OF_BOTH(8, 4, 5, 6, 7, 8, 9)
 TTSRT_WGMMA_OF_BOTH(32, 16, 17, 18, 19, 20, 21)
 TTSRT_WGMMA_OF_BOTH(56, 28, 29, 30, 31, 32, 33)
+TTSRT_WGMMA_OF_BOTH(64, 32, 33, 34, 35, 36, 37)
 TTSRT_WGMMA_OF_BOTH(112, 56, 57, 58, 59, 60, 61)
+TTSRT_WGMMA_OF_BOTH(128, 64, 65, 66, 67, 68, 69)
 #undef TTSRT_SUMS_4
 #undef TTSRT_SUMS_12
 #undef TTSRT_SUMS_OF_8
 #undef TTSRT_SUMS_OF_32
 #undef TTSRT_SUMS_OF_56
+#undef TTSRT_SUMS_OF_64
 #undef TTSRT_SUMS_OF_112
+#undef TTSRT_SUMS_OF_128
 #undef TTSRT_NUMBERS_8
 #undef TTSRT_NUMBERS_32
 #undef TTSRT_NUMBERS_56
+#undef TTSRT_NUMBERS_64
 #undef TTSRT_NUMBERS_112
+#undef TTSRT_NUMBERS_128
 #undef TTSRT_WGMMA
 #undef TTSRT_WGMMA_OF_BOTH
 

@@ -77,6 +77,12 @@ class Vocoder {
     return test::run_queued(*backend_);
   }
 
+  std::size_t activation_bytes() const {
+    std::size_t bytes = 0;
+    for (const auto& executable : executables_) bytes += executable->activation_bytes();
+    return bytes;
+  }
+
   std::vector<float> in_windows(const std::vector<float>& mel, std::int32_t window) {
     std::vector<float> sound;
     const std::int32_t halo = window_halo(config_);
@@ -112,11 +118,18 @@ struct Model {
   }
 };
 
+// The instruction sets of this CPU, and a GPU if there is one.
+std::vector<std::string> native_names() {
+  std::vector<std::string> names = cpu::supported_levels();
+  if (num_cuda_devices() > 0) names.emplace_back(test::kCuda);
+  return names;
+}
+
 TEST(Hift, WindowsAreTheWholeBitForBit) {
   const Model model;
   for (const DType dtype : {DType::float32, DType::bfloat16}) {
     const test::PackedWeights weights = model.weights(dtype);
-    for (const std::string& isa : cpu::supported_levels()) {
+    for (const std::string& isa : native_names()) {
       const std::vector<float> whole =
           Vocoder(model.config, weights, test::open_native(isa, 1)).in_windows(model.mel, kFrames);
       EXPECT_GT(*std::max_element(whole.begin(), whole.end()), 1e-3F);
@@ -136,11 +149,54 @@ TEST(Hift, BackendsAgree) {
   const test::PackedWeights weights = model.weights(DType::float32);
   const std::vector<float> expected =
       Vocoder(model.config, weights, ops::make_reference_backend()).in_windows(model.mel, kFrames);
-  for (const bool is_traced : {false, true}) {
-    Vocoder vocoder(model.config, weights, test::open_native("", 2), is_traced);
-    const std::vector<float> got = vocoder.in_windows(model.mel, kFrames);
-    for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], 2e-4F) << i;
-    EXPECT_EQ(vocoder.run(0, kFrames).taps.empty(), !is_traced);
+  std::vector<std::string> names = {""};
+  if (num_cuda_devices() > 0) names.emplace_back(test::kCuda);
+  for (const std::string& name : names) {
+    for (const bool is_traced : {false, true}) {
+      Vocoder vocoder(model.config, weights, test::open_native(name, 2), is_traced);
+      const std::vector<float> got = vocoder.in_windows(model.mel, kFrames);
+      for (std::size_t i = 0; i < got.size(); ++i)
+        ASSERT_NEAR(got[i], expected[i], 2e-4F) << name << ", " << i;
+      EXPECT_EQ(vocoder.run(0, kFrames).taps.empty(), !is_traced);
+    }
+  }
+}
+
+// The sizes of the original on a GPU, beside the CPU's float32: how long a sound is decides neither
+// its bits nor the activations, which are those of a window.
+TEST(Hift, TrueSizesOnAGpuAreTheSoundOfTheCpu) {
+  if (num_cuda_devices() == 0) GTEST_SKIP() << "needs a GPU";
+  Json json = small_json();
+  json["mel_bins"] = 80;
+  json["dim"] = 512;
+  json["rates"] = {8, 5, 3};
+  json["kernels"] = {16, 11, 7};
+  json["source_kernels"] = {7, 7, 11};
+  json["f0_dim"] = 512;
+  const Config config = read_config(JsonReader(json, "vocoder"), 24000);
+  Manifest manifest;
+  declare(manifest, "vocoder.", config);
+  const std::vector<float> mel = test::random_vector(std::size_t{kFrames} * 80, 3, 2.0F);
+  const test::PackedWeights plain(manifest, DType::float32, 0.3F);
+  const std::vector<float> expected =
+      Vocoder(config, plain, test::open_native("", 2)).in_windows(mel, kFrames);
+  const float most =
+      std::fabs(*std::max_element(expected.begin(), expected.end(),
+                                  [](float a, float b) { return std::fabs(a) < std::fabs(b); }));
+  EXPECT_GT(most, 1e-3F);
+  for (const DType dtype : {DType::float32, DType::float16, DType::bfloat16}) {
+    const test::PackedWeights weights(manifest, dtype, 0.3F);
+    const auto open = [&] { return Vocoder(config, weights, test::open_native(test::kCuda, 1)); };
+    Vocoder whole = open();
+    EXPECT_LE(whole.activation_bytes(), std::size_t{400} << 20);
+    const std::vector<float> got = whole.in_windows(mel, kFrames);
+    const float tolerance = dtype == DType::float32   ? 1e-3F
+                            : dtype == DType::float16 ? 2e-2F
+                                                      : 0.1F;
+    for (std::size_t i = 0; i < got.size(); ++i)
+      ASSERT_NEAR(got[i], expected[i], tolerance * most) << name_of(dtype) << ", " << i;
+    const std::vector<float> cut = open().in_windows(mel, 32);
+    EXPECT_EQ(std::memcmp(got.data(), cut.data(), got.size() * sizeof(float)), 0) << name_of(dtype);
   }
 }
 
