@@ -234,9 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
                 else:
                     source = source_of(options, kind, folder)
                     voice = voice_of()
-                    tables.append(
-                        measure_gpu(options, kind, source, voice, SILENCE[kind], card)
-                    )
+                    tables.append(measure_gpu(options, kind, source, voice, SILENCE[kind], card))
                 print(tables[-1].markdown(), end="\n\n", flush=True)
     except Error as error:
         print(f"s3gen: {error}")

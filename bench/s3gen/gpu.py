@@ -148,7 +148,8 @@ def measure_gpu(
 def _open(options: argparse.Namespace, source: Path, checkpoint: Path, dtype: str) -> Executor:
     engine = source.with_name(f"{source.stem}-{dtype}-{options.streams}")
     if not engine.exists():
-        build(checkpoint, engine, dtype=dtype, max_batch_size=options.streams)
+        limits: dict[str, Any] = {"dtype": dtype, "max_batch_size": options.streams}
+        build(checkpoint, engine, **limits)
     return Executor(engine, device=options.device, max_batch_size=options.streams)
 
 

@@ -1,9 +1,10 @@
 """S3Gen's network in plain PyTorch: what torch.compile gets to make fast on a GPU.
 
-Tokens of several streams of one length to sound: token encoder, Euler steps of the estimator, pitch,
-source and vocoder, over the tensors of a converted checkpoint. Both branches of guidance are one
-batch; queries, keys and values are one product; attention is PyTorch's own function. What repeats
-is a function of its own, whose weights are arguments, so that all blocks share what is compiled.
+Tokens of several streams of one length to sound: token encoder, Euler steps of the estimator,
+pitch, source and vocoder, over the tensors of a converted checkpoint. Both branches of guidance are
+one batch; queries, keys and values are one product; attention is PyTorch's own function. What
+repeats is a function of its own, whose weights are arguments, so that all blocks share what is
+compiled.
 The pitch and the source are float32 whatever the type of everything else, as they are in an engine.
 """
 
@@ -31,7 +32,6 @@ Layer: TypeAlias = tuple[Tensor, ...]
 
 _INNER_EPSILON = 1e-12  # of norms inside the encoder's blocks
 _EPSILON = 1e-5
-_LINEAR = ("", "_bias")
 _PLAIN_FLOAT = ("vocoder.f0.", "vocoder.source")  # names of what stays float32
 
 
@@ -41,7 +41,7 @@ def norm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float = _EPSILON) -> T
 
 
 def convolved(x: Tensor, weight: Tensor, bias: Tensor, before: int, dilation: int = 1) -> Tensor:
-    """x [streams, rows, inputs]; so many zero rows in front, and behind as many as keep the rows."""
+    """x [streams, rows, inputs]; zero rows in front, and behind as many as keep the rows."""
     behind = (weight.shape[2] - 1) * dilation - before
     rows = F.pad(x.transpose(1, 2), (before, behind))
     return F.conv1d(rows, weight, bias, dilation=dilation).transpose(1, 2)
@@ -156,7 +156,7 @@ class TorchSound:
     def _tensor(self, values: NDArray[Any], is_float: bool = False) -> Tensor:
         return torch.from_numpy(values).to(self._device, torch.float32 if is_float else self._dtype)
 
-    def _linear(self, name: str) -> Layer:
+    def _linear(self, name: str) -> tuple[Tensor, Tensor]:
         return self._weights[name], self._weights[f"{name}_bias"]
 
     # --- the token encoder ----------------------------------------------------------------------
@@ -173,8 +173,10 @@ class TorchSound:
         offsets = (f"{at}.distance", f"{at}.content_offset", f"{at}.distance_offset")
         parts = (f"{at}.self_norm", f"{at}.ffn_norm", f"{at}.ffn_in", f"{at}.ffn_out")
         more: Layer = sum((self._linear(part) for part in parts), ())
-        given = tuple(self._weights[each].flatten() if "offset" in each else self._weights[each]
-                      for each in offsets)
+        given = tuple(
+            self._weights[each].flatten() if "offset" in each else self._weights[each]
+            for each in offsets
+        )
         return (*self._linear(f"{at}.self_qkv"), *given, *self._linear(f"{at}.self_out"), *more)
 
     def _entered(self, name: str, x: Tensor) -> Tensor:
@@ -280,7 +282,7 @@ class TorchSound:
         """Random numbers, and both transforms as convolutions."""
         model = self._model["vocoder"]
         n_fft, hop = model["n_fft"], model["hop"]
-        self._frame = int(np.prod(model["rates"])) * hop
+        self._frame = math.prod(model["rates"]) * hop
         random = np.random.default_rng(5)
         harmonics = self._weights["vocoder.source"].numel()
         phases = random.uniform(-np.pi, np.pi, harmonics)
@@ -351,7 +353,7 @@ class TorchSound:
             x = F.conv_transpose1d(x, weight, bias, stride=rate, padding=edge)
             if stage == len(rates) - 1:
                 x = torch.cat([x[..., 1:2], x], -1)
-            stride = int(np.prod(rates[stage + 1 :]))
+            stride = math.prod(rates[stage + 1 :])
             y = F.conv1d(
                 harmonics, *self._linear(f"{at}.source"), stride=stride, padding=stride // 2
             )

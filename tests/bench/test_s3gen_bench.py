@@ -7,6 +7,7 @@ import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_the_network_in_pytorch_is_ours(tmp_path: Path, size: str) -> None:
     convert(write_random_s3gen(tmp_path / "tiny.safetensors", size, 1), checkpoint)
     build(checkpoint, engine)
     random = np.random.default_rng(2)
-    voice = {
+    voice: dict[str, Any] = {
         "embedding": random.normal(size=192).astype(np.float32),
         "prompt_token": random.integers(0, 6561, 5).astype(np.int32),
         "prompt_feat": random.normal(-4, 1.5, (10, 80)).astype(np.float32),
