@@ -7,7 +7,6 @@
 #include <filesystem>
 
 #include "core/check.h"
-#include "core/quote.h"
 
 namespace ttsrt::tensorrt {
 namespace {

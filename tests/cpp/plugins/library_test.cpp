@@ -4,13 +4,12 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstdio>
 #include <memory>
 #include <set>
 #include <string>
 
 #include "common/op.h"
+#include "symbols.h"
 
 namespace ttsrt::plugins::test {
 namespace {
@@ -23,20 +22,6 @@ struct Library {
 constexpr Library kLibraries[] = {{"v2", TTSRT_PLUGINS_V2, "getPluginCreators"},
                                   {"v3", TTSRT_PLUGINS_V3, "getCreators"}};
 
-// The names of symbols that `nm` lists; skips the test where binutils are missing.
-std::set<std::string> symbols(const Library& library, const char* option) {
-  const std::string command =
-      std::string("nm --dynamic --format=posix ") + option + " " + library.path + " 2>&1";
-  std::unique_ptr<FILE, int (*)(FILE*)> out(popen(command.c_str(), "r"), pclose);
-  std::set<std::string> names;
-  std::array<char, 4096> line;
-  while (out != nullptr && std::fgets(line.data(), line.size(), out.get()) != nullptr) {
-    const std::string text = line.data();
-    names.insert(text.substr(0, text.find_first_of(" @\n")));
-  }
-  return names;
-}
-
 struct Close {
   void operator()(void* library) const { dlclose(library); }
 };
@@ -45,11 +30,11 @@ class PluginLibrary : public testing::TestWithParam<Library> {};
 
 TEST_P(PluginLibrary, ExportsItsEntryPointsAlone) {
   const std::set<std::string> expected = {GetParam().entry, "setLoggerFinder"};
-  EXPECT_EQ(symbols(GetParam(), "--defined-only"), expected);
+  EXPECT_EQ(ttsrt::test::symbols_of(GetParam().path, "--defined-only"), expected);
 }
 
 TEST_P(PluginLibrary, NeedsNothingOfTensorRTOrCuda) {
-  const std::set<std::string> needed = symbols(GetParam(), "--undefined-only");
+  const std::set<std::string> needed = ttsrt::test::symbols_of(GetParam().path, "--undefined-only");
   EXPECT_EQ(needed.count("dlopen"), 1) << "this is no list of symbols";
   for (const std::string& name : needed) {
     EXPECT_EQ(name.find("nvinfer"), std::string::npos) << name;

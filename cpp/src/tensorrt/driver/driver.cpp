@@ -185,7 +185,7 @@ class OurDriver final : public Driver {
         config->createTimingCache(timings_.data(), timings_.size()));
     if (cache == nullptr) cache.reset(config->createTimingCache(nullptr, 0));
     if (cache != nullptr) config->setTimingCache(*cache, true);
-    Network writer(*network, registry, profiles, settings);
+    Network writer(*network, registry, profiles, settings, logger_);
     write(writer);
     for (const nvinfer1::IOptimizationProfile* profile : profiles)
       expect(config->addOptimizationProfile(profile) >= 0, "the profile of the rows");

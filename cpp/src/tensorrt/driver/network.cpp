@@ -56,8 +56,12 @@ DataType their_type(Type type) { return plugins::their_type<DataType>(type); }
 
 Network::Network(nvinfer1::INetworkDefinition& network, nvinfer1::IPluginRegistry& registry,
                  const std::vector<nvinfer1::IOptimizationProfile*>& profiles,
-                 const BuildSettings& settings)
-    : network_(network), profiles_(profiles), settings_(settings), plugins_(network, registry) {}
+                 const BuildSettings& settings, Logger& logger)
+    : network_(network),
+      profiles_(profiles),
+      settings_(settings),
+      logger_(logger),
+      plugins_(network, registry) {}
 
 void Network::begin_op(const std::string& name) {
   op_ = name;
@@ -66,15 +70,20 @@ void Network::begin_op(const std::string& name) {
 
 ITensor& Network::at(TensorId id) const { return *tensors_.at(static_cast<std::size_t>(id)); }
 
+void Network::expect(bool condition, const std::string& what) const {
+  if (!condition)
+    throw std::runtime_error(op_ + ": TensorRT refuses " + what + ": " + logger_.take_errors());
+}
+
 nvinfer1::ILayer& Network::finish(nvinfer1::ILayer* layer, const char* what) {
-  if (layer == nullptr) throw std::runtime_error(op_ + ": TensorRT refuses the layer " + what);
+  expect(layer != nullptr, std::string("the layer ") + what);
   const std::string name = op_ + " " + std::to_string(layers_++) + " " + what;
   layer->setName(name.c_str());
   return *layer;
 }
 
 TensorId Network::add(ITensor* tensor) {
-  if (tensor == nullptr) throw std::runtime_error(op_ + ": TensorRT made no tensor");
+  expect(tensor != nullptr, "a tensor");
   tensors_.push_back(tensor);
   return static_cast<TensorId>(tensors_.size()) - 1;
 }
@@ -104,9 +113,10 @@ TensorId Network::input(const std::string& name, Type type, const Dims& dims) {
     const auto set = [&](OptProfileSelector which, std::int32_t rows) {
       return profiles_[i]->setDimensions(name.c_str(), which, their_dims(dims, rows));
     };
-    if (!set(OptProfileSelector::kMIN, range.least) ||
-        !set(OptProfileSelector::kOPT, range.usual) || !set(OptProfileSelector::kMAX, range.most))
-      throw std::runtime_error(name + ": TensorRT refuses the profile");
+    expect(set(OptProfileSelector::kMIN, range.least) &&
+               set(OptProfileSelector::kOPT, range.usual) &&
+               set(OptProfileSelector::kMAX, range.most),
+           "the rows of " + name);
   }
   return id;
 }

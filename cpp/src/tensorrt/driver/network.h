@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tensorrt/driver.h"
+#include "tensorrt/driver/logger.h"
 #include "tensorrt/driver/registry.h"
 
 namespace ttsrt::tensorrt {
@@ -20,7 +21,7 @@ class Network final : public NetworkWriter {
  public:
   Network(nvinfer1::INetworkDefinition& network, nvinfer1::IPluginRegistry& registry,
           const std::vector<nvinfer1::IOptimizationProfile*>& profiles,
-          const BuildSettings& settings);
+          const BuildSettings& settings, Logger& logger);
 
   void begin_op(const std::string& name) override;
   TensorId input(const std::string& name, Type type, const Dims& dims) override;
@@ -39,6 +40,8 @@ class Network final : public NetworkWriter {
 
  private:
   nvinfer1::ITensor& at(TensorId id) const;
+  // Throws std::runtime_error unless TensorRT took what it was given, with what its log says.
+  void expect(bool condition, const std::string& what) const;
   // Names a layer, and says its precision where that is asked for.
   nvinfer1::ILayer& finish(nvinfer1::ILayer* layer, const char* what);
   TensorId add(nvinfer1::ITensor* tensor);
@@ -49,6 +52,7 @@ class Network final : public NetworkWriter {
   nvinfer1::INetworkDefinition& network_;
   const std::vector<nvinfer1::IOptimizationProfile*>& profiles_;  // [settings.ranges]
   const BuildSettings& settings_;
+  Logger& logger_;
   PluginLayers plugins_;
   std::string op_;
   std::int32_t layers_ = 0;  // of the op

@@ -4,8 +4,9 @@
 // It has the names of classes and methods that the adapters use, and nothing else: layouts, virtual
 // tables and enumerators differ from TensorRT's, so that a library which is built with it must
 // never be loaded by TensorRT. TTSRT_TEST_TENSORRT is the major version whose interface it has: 8
-// has 32-bit dims and plugins of version 2, 11 has 64-bit dims and plugins of version 3. The
-// namespaces keep both apart in one test program.
+// has 32-bit dims and plugins of version 2, 10 and 11 have 64-bit dims and plugins of version 3.
+// The namespaces keep them apart in one test program. NvInfer.h has what the driver of device
+// "tensorrt" calls.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -15,6 +16,8 @@
 
 #if TTSRT_TEST_TENSORRT == 8
 #define TTSRT_TEST_NAMESPACE test8
+#elif TTSRT_TEST_TENSORRT == 10
+#define TTSRT_TEST_NAMESPACE test10
 #else
 #define TTSRT_TEST_NAMESPACE test11
 #endif
@@ -25,7 +28,7 @@ inline namespace TTSRT_TEST_NAMESPACE {
 // --- plain values -------------------------------------------------------------------------------
 
 enum class DataType : int32_t { kFLOAT = 100, kHALF, kINT8, kINT32, kBOOL, kBF16, kINT64 };
-enum class TensorFormat : int32_t { kLINEAR = 200, kCHW32 };
+enum class TensorFormat : int32_t { kLINEAR = 20, kCHW32 };
 enum class PluginFieldType : int32_t { kINT32 = 300, kFLOAT32, kFLOAT16, kCHAR, kUNKNOWN };
 
 #if TTSRT_TEST_TENSORRT == 8
@@ -88,7 +91,7 @@ struct DimsExprs {
 
 class ILogger {
  public:
-  enum class Severity : int32_t { kINTERNAL_ERROR, kERROR, kWARNING, kINFO };
+  enum class Severity : int32_t { kINTERNAL_ERROR, kERROR, kWARNING, kINFO, kVERBOSE };
   virtual ~ILogger() = default;
   virtual void log(Severity severity, const char* message) noexcept = 0;
 };
