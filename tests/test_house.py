@@ -41,6 +41,7 @@ INCLUDES = {
         "rules/",
         "cuda/launch.h",
         "cuda/launch_rate.h",
+        "cuda/launch_relative.h",
         "cuda/launch_whole.h",
         "cuda/places.h",
         "cuda/views.h",

@@ -22,6 +22,7 @@ void StoreContext::enqueue(const Call& call) const {
   args.slots = at_.slots.view(call, at_.launch);
   args.faults = at_.faults.view(call);
   args.x = call.input<const float>("x");
+  args.width = at_.slots.dim;
   args.max_rows = call.rows();
   cuda::store_context(args, call.stream);
 }

@@ -271,7 +271,7 @@ class CudaBackend : public ops::Backend {
         cuda::copy_blocks(device_copies_ + 2 * first, i - first, slots_->cache(0),
                           slots_->cache_layer_bytes(), slots_->spec().cache_layers, stream);
         cuda::copy_blocks(device_copies_ + 2 * first, i - first, slots_->schedule_blocks(), 0,
-                          slots_->spec().schedule_width > 0 ? 1 : 0, stream);
+                          slots_->has_schedule_blocks() ? 1 : 0, stream);
       }
       first = i;
     }

@@ -41,8 +41,8 @@ DeviceSlots::DeviceSlots(const ops::StateSpec& spec, DeviceMemory::Mode mode)
   const std::int64_t slots = spec.slots;
   const std::size_t cache_bytes = product(spec.cache_layers, spec.num_blocks, cache_.block_bytes);
   cache_.data = memory_.take_bytes_of(cache_bytes, "keys and values");
-  view_.schedule = memory_.take<float>(
-      product(spec.num_blocks, ops::kBlockSize, spec.schedule_width), "rows of schedules");
+  view_.schedule = memory_.take<float>(product(spec.all_schedule_rows(), spec.schedule_width),
+                                       "rows of schedules");
   view_.schedule_width = spec.schedule_width;
   use_.kv_cache = memory_.bytes();
   cross_.data = memory_.take_bytes_of(

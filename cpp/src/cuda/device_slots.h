@@ -32,8 +32,9 @@ class DeviceSlots {
   RowArrayView array(std::int32_t index) const { return arrays_[static_cast<std::size_t>(index)]; }
   PastView past(std::int32_t index) const { return past_[static_cast<std::size_t>(index)]; }
   // The rows of the schedule as blocks of a cache of one layer, for copies; no data: there are
-  // none.
+  // none. It has no blocks where each slot keeps a schedule.
   CacheView schedule_blocks() const;
+  bool has_schedule_blocks() const { return spec_.schedule_width > 0 && spec_.schedule_rows == 0; }
   const HistoryView* device_histories() const { return device_histories_; }
   std::int32_t num_histories() const { return static_cast<std::int32_t>(histories_.size()); }
 

@@ -82,6 +82,7 @@ void Lowering::lower(const ops::FinishStep&) {
 
 void Lowering::lower(const ops::ShiftBlock& op) {
   auto args = draw_args<ShiftBlockArgs>();
+  args.width = width_of(op.x);
   args.x = buffer(op.x);
   args.out = buffer(op.out);
   args.places = site_.slots.spec().codebooks;

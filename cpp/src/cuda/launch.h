@@ -1,6 +1,5 @@
 // Launchers of all kernels: raw pointers, sizes, and the stream last. None allocates or waits, and
-// all may be captured in a graph. Each throws DeviceError if a launch is refused, and expects its
-// caller to have checked shapes.
+// all may be captured in a graph. Each throws DeviceError if a launch is refused; shapes are right.
 //
 // `max_rows` and `max_draws` bound the rows and draws of the launch and size the grids; the true
 // counts are in device memory. A result never depends on these bounds nor on the other rows of a
@@ -37,12 +36,13 @@ struct EmbedArgs {
 };
 void embed_rows(const EmbedArgs& args, cudaStream_t stream);
 
-// As ops::StoreContext. `x` [rows, dim].
+// As ops::StoreContext. `x` [rows, width], at most slots.dim.
 struct StoreContextArgs {
   RowsView rows;
   SlotsView slots;
   FaultsView faults;
   const float* x = nullptr;
+  std::int64_t width = 0;
   std::int32_t max_rows = 0;
 };
 void store_context(const StoreContextArgs& args, cudaStream_t stream);
@@ -288,7 +288,7 @@ void finish_step(const FinishStepArgs& args, cudaStream_t stream);
 
 // --- blocks: codes that steps decide together ----------------------------------------------------
 
-// As ops::ShiftBlock. `x` and `out` [rows, dim] are not the same. Kept rows are those of
+// As ops::ShiftBlock. `x` and `out` [rows, width] are not the same. Kept rows are those of
 // SlotsView::context_rows. `places` bounds the rows of a draw, here and below.
 struct ShiftBlockArgs {
   RowsView rows;
@@ -296,6 +296,7 @@ struct ShiftBlockArgs {
   FaultsView faults;
   const float* x = nullptr;
   float* out = nullptr;
+  std::int64_t width = 0;
   std::int32_t places = 0;
   std::int32_t max_draws = 0;
 };
@@ -350,8 +351,7 @@ struct PickInputArgs {
 };
 void pick_inputs(const PickInputArgs& args, cudaStream_t stream);
 
-// Adds learned positions [places, width] to `x`: row r is place `place`, or r % places if that is
-// -1.
+// Adds learned positions [places, width] to `x`: row r is place `place`, or r % places if -1.
 struct AddPositionsArgs {
   const std::int32_t* num_rows = nullptr;
   float* x = nullptr;  // [num_rows, width]

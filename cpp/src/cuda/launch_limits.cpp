@@ -12,6 +12,8 @@ struct AsksForItems {
   bool operator()(const ops::AddModulated&) const { return true; }
   bool operator()(const ops::FlowStep&) const { return true; }
   bool operator()(const ops::GroupedConv&) const { return true; }
+  bool operator()(const ops::ActivateRows& op) const { return op.shift >= 0; }
+  bool operator()(const ops::RelativeAttention&) const { return true; }
   template <typename Other>
   bool operator()(const Other&) const {
     return false;
@@ -40,6 +42,7 @@ RowLimits row_limits(const ops::Program& program, const ops::ProgramLimits& limi
   of.max_drafts = limits.max_draws > 0 ? spec.max_drawn : 0;
   of.has_items = asks_for_items(program);
   of.tiles = item_tiles_of(limits);
+  of.schedule_rows = spec.schedule_rows;
   for (const ops::Op& op : program.ops) {
     if (const auto* codes = std::get_if<ops::DequantizeCodes>(&op))
       of.code_width = std::max(of.code_width, codes->codebooks);

@@ -122,10 +122,11 @@ class Packer {
     const step::Segment* partner = step::partner_of(batch_.segments, index);
     std::int32_t step_bits = 0;
     std::memcpy(&step_bits, &from.step_size, sizeof(step_bits));
+    const std::int32_t schedule_begin = std::max(from.slot, 0) * limits_.schedule_rows;
     for (std::int32_t i = 0; i < from.rows; ++i) {
       const std::int32_t row = from.first_row + i;
       writable(view_.segment)[row] = static_cast<std::int32_t>(index);
-      writable(view_.schedule_row)[row] = from.schedule_row;
+      writable(view_.schedule_row)[row] = schedule_begin + from.schedule_row;
       writable(view_.step_size)[row] = step_bits;
       writable(view_.ends_step)[row] = from.ends_step ? 1 : 0;
       writable(view_.is_last)[row] = from.is_last ? 1 : 0;

@@ -32,13 +32,14 @@ struct ItemTiles {
 struct RowLimits {
   std::int32_t max_rows = 0;
   std::int32_t max_draws = 0;
-  std::int32_t max_blocks = 0;  // of one segment's block table; 0: the Program reads no cache
-  std::int32_t codebooks = 0;   // of the slots: forced codes of a draw
-  std::int32_t code_width = 0;  // ids of a row of codes
-  std::int64_t dim = 0;         // of given vectors; 0: there are none
-  std::int32_t max_drafts = 0;  // of a draw
-  bool has_items = false;       // ops of whole items ask for arrays of their own
-  ItemTiles tiles = {};         // with items
+  std::int32_t max_blocks = 0;     // of one segment's block table; 0: the Program reads no cache
+  std::int32_t codebooks = 0;      // of the slots: forced codes of a draw
+  std::int32_t code_width = 0;     // ids of a row of codes
+  std::int64_t dim = 0;            // of given vectors; 0: there are none
+  std::int32_t max_drafts = 0;     // of a draw
+  bool has_items = false;          // ops of whole items ask for arrays of their own
+  ItemTiles tiles = {};            // with items
+  std::int32_t schedule_rows = 0;  // of the schedule that each slot keeps, as StateSpec
 };
 
 // Vectors of a segment that are on the device already: row `to` of the launch's vectors and behind.

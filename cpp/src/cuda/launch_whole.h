@@ -31,8 +31,9 @@ constexpr std::int32_t kHeadBoxRows = 64;             // of queries, keys and va
 
 // --- rows of the slots --------------------------------------------------------------------------
 
-// As ops::LoadRows: `x` [rows, array.width] is written. As ops::SaveRows: the array gets columns
-// [first, first + array.width) of `x` [rows, stride].
+// As ops::LoadRows: `x` [rows, array.width] is written, and each row of the array is read `repeat`
+// times. As ops::SaveRows: the array gets columns [first, first + array.width) of `x` [rows,
+// stride].
 struct ItemRowsArgs {
   RowsView rows;
   FaultsView faults;
@@ -40,6 +41,7 @@ struct ItemRowsArgs {
   float* x = nullptr;
   std::int64_t stride = 0;
   std::int32_t first = 0;
+  std::int32_t repeat = 1;
   std::int32_t max_rows = 0;
 };
 void load_item_rows(const ItemRowsArgs& args, cudaStream_t stream);
@@ -51,6 +53,7 @@ struct StoreScheduleArgs {
   SlotsView slots;
   FaultsView faults;
   const float* x = nullptr;
+  std::int32_t slot_rows = 0;  // of the schedule of each slot; 0: it lies in blocks of the cache
   std::int32_t max_rows = 0;
 };
 void store_schedule(const StoreScheduleArgs& args, cudaStream_t stream);
@@ -68,12 +71,14 @@ struct TextRowsArgs {
 void clear_filler(const TextRowsArgs& args, cudaStream_t stream);
 void stretch_text(const TextRowsArgs& args, cudaStream_t stream);
 
-// As ops::FlowStep. `velocity` [rows, slots.dim].
+// As ops::FlowStep. `velocity` [rows, width], at most slots.dim. No data of `mask`: no rows are
+// fixed.
 struct FlowStepArgs {
   RowsView rows;
   SlotsView slots;
   FaultsView faults;
   const float* velocity = nullptr;
+  std::int64_t width = 0;
   RowArrayView base;
   RowArrayView fixed;
   RowArrayView mask;

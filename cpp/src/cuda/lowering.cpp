@@ -161,6 +161,7 @@ void Lowering::lower(const ops::EmbedRows& op) {
 }
 
 void Lowering::lower(const ops::Norm& op) {
+  if (lower_whole_norm(op)) return;
   NormArgs args = norm_args(op, row_buffers(), site_.weights);
   add("norm", [args](const Bounds& bounds, cudaStream_t stream) mutable {
     args.max_rows = bounds.rows;
@@ -282,6 +283,7 @@ void Lowering::lower(const ops::StoreContext& op) {
   args.slots = site_.slots.view();
   args.faults = faults();
   args.x = buffer(op.x);
+  args.width = width_of(op.x);
   add("store context", [args](const Bounds& bounds, cudaStream_t stream) mutable {
     args.max_rows = bounds.rows;
     store_context(args, stream);

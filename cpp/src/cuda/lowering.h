@@ -19,6 +19,7 @@
 #include "cuda/launch.h"
 #include "cuda/launch_limits.h"
 #include "cuda/launch_rate.h"
+#include "cuda/launch_relative.h"
 #include "cuda/launch_rows.h"
 #include "cuda/launch_whole.h"
 #include "ops/backend.h"
@@ -139,10 +140,10 @@ class Lowering {
   void lower(const ops::ShiftRows& op);
   void lower(const ops::HarmonicSource& op);
   void lower(const ops::FadeIn& op);
-  [[noreturn]] void lower(const ops::JoinColumns& op);
-  [[noreturn]] void lower(const ops::ActivateRows& op);
-  [[noreturn]] void lower(const ops::DistanceRows& op);
-  [[noreturn]] void lower(const ops::RelativeAttention& op);
+  void lower(const ops::JoinColumns& op);
+  void lower(const ops::ActivateRows& op);
+  void lower(const ops::DistanceRows& op);
+  void lower(const ops::RelativeAttention& op);
   // Throws ConfigError: the backend has no kernel for that.
   [[noreturn]] void refuse(const char* what) const;
   bool lower_item_attention(const ops::SelfAttention& op);  // false: it is another attention
@@ -200,8 +201,7 @@ class Lowering {
   bool multiplies_whole(const ops::Linear& op) const;
   Readers readers_of(ops::BufferId buffer, std::size_t op) const;
   NarrowRows narrow_rows_of(ops::BufferId buffer, Element element);
-  NarrowRows leave_rows(ops::BufferId buffer, Element element, float*& out);
-  Element narrow_element_of(ops::BufferId buffer) const;
+  NarrowRows leave_rows(ops::BufferId buffer, std::size_t op, float*& out);
   NarrowRows narrow_inputs(const ops::Linear& op);
   const ops::Op* next_of(ops::BufferId between) const;
   bool take_gate(const ops::Linear& op, WholeProductArgs& args);
@@ -210,6 +210,11 @@ class Lowering {
   std::int32_t most_padded(std::int32_t rows, std::int32_t gap) const;
   PaddedRows padded_rows(std::int64_t width, Element element, std::int32_t gap);
   bool lower_whole_conv(const ops::GroupedConv& op);  // false: it is another convolution
+
+  // Of flows and of encoders that know distances (relative_lowering.cpp).
+  bool lower_whole_norm(const ops::Norm& op);  // false: it is another norm
+  RowEnd end_of(const ops::ActivateRows& op) const;
+  Element element_of_distances(const ops::RelativeAttention& op) const;
 
   void add(std::string label, std::function<void(const Bounds&, cudaStream_t)> run);
   // Adds the launch of an op over rows.

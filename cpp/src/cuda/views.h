@@ -168,7 +168,7 @@ struct SlotsView {
   std::int32_t max_text_len = 0;
   std::int32_t codebooks = 0;
   std::int32_t seen_vocab = 0;
-  float* schedule = nullptr;  // [blocks * kCacheBlock, schedule_width], beside keys and values
+  float* schedule = nullptr;  // [blocks * kCacheBlock, or slots * rows of each; schedule_width]
   std::int64_t schedule_width = 0;
   std::int32_t max_context_rows = 0;
   std::int32_t dim = 0;

@@ -16,18 +16,13 @@ constexpr std::int32_t kBoxHead = 64;  // dimensions of heads that are read as b
 
 }  // namespace
 
-void Lowering::lower(const ops::JoinColumns& /*op*/) { refuse("JoinColumns"); }
-void Lowering::lower(const ops::ActivateRows& /*op*/) { refuse("ActivateRows"); }
-void Lowering::lower(const ops::DistanceRows& /*op*/) { refuse("DistanceRows"); }
-void Lowering::lower(const ops::RelativeAttention& /*op*/) { refuse("RelativeAttention"); }
-
 void Lowering::lower(const ops::LoadRows& op) {
-  if (op.repeat != 1) refuse("LoadRows that repeats rows");
   ItemRowsArgs args;
   args.rows = site_.rows;
   args.array = site_.slots.array(op.array);
   args.x = buffer(op.out);
   args.stride = width_of(op.out);
+  args.repeat = op.repeat;
   add_rows("load rows", args, load_item_rows);
 }
 
@@ -48,6 +43,7 @@ void Lowering::lower(const ops::StoreSchedule& op) {
   args.slots = site_.slots.view();
   args.faults = faults();
   args.x = buffer(op.x);
+  args.slot_rows = site_.slots.spec().schedule_rows;
   add_rows("store schedule", args, store_schedule);
 }
 
@@ -62,7 +58,7 @@ void Lowering::lower(const ops::ModulatedNorm& op) {
   args.scale = op.scale;
   args.shift = op.shift;
   args.epsilon = op.epsilon;
-  args.narrow = leave_rows(op.out, narrow_element_of(op.out), args.out);
+  args.narrow = leave_rows(op.out, op_, args.out);
   add_rows("modulated norm", args, modulated_norm);
 }
 
@@ -138,15 +134,17 @@ void Lowering::lower(const ops::ResponseNorm& op) {
 }
 
 void Lowering::lower(const ops::FlowStep& op) {
-  if (op.mask < 0) refuse("FlowStep without a mask");
   FlowStepArgs args;
   args.rows = site_.rows;
   args.slots = site_.slots.view();
   args.faults = faults();
   args.velocity = buffer(op.velocity);
+  args.width = width_of(op.velocity);
   args.base = site_.slots.array(op.base);
-  args.fixed = site_.slots.array(op.fixed);
-  args.mask = site_.slots.array(op.mask);
+  if (op.mask >= 0) {
+    args.fixed = site_.slots.array(op.fixed);
+    args.mask = site_.slots.array(op.mask);
+  }
   add_rows("flow step", args, flow_step);
 }
 
@@ -196,7 +194,7 @@ bool Lowering::lower_item_attention(const ops::SelfAttention& op) {
   args.k_norm = site_.weights.vector(op.k_norm);
   args.head_norm_epsilon = op.head_norm_epsilon;
   const bool is_narrow = args.element != Element::float32;
-  if (is_narrow) args.narrow = leave_rows(op.out, narrow_element_of(op.out), args.out);
+  if (is_narrow) args.narrow = leave_rows(op.out, op_, args.out);
   args.has_boxes = is_narrow && op.head_dim == kBoxHead && has_whole_products();
   const Narrow& qkv = narrow_[static_cast<std::size_t>(op.qkv)];
   if (qkv.is_prepared) args.prepared = qkv.rows.data;

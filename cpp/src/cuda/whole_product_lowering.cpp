@@ -47,19 +47,24 @@ bool Lowering::multiplies_whole(const ops::Linear& op) const {
 Lowering::Readers Lowering::readers_of(ops::BufferId buffer, std::size_t op) const {
   Readers readers;
   readers.wide = limits_.trace;
+  bool has_changed = false;  // narrow rows from before are then old
   for (std::size_t later = op + 1; later < program_.ops.size(); ++later) {
     const ops::Uses uses = ops::uses_of(program_.ops[later]);
     const auto* linear = std::get_if<ops::Linear>(&program_.ops[later]);
     const bool is_whole = linear != nullptr && multiplies_whole(*linear) && linear->x == buffer;
     const bool takes_narrow = is_whole || convolves_narrow(program_.ops[later], buffer);
     bool is_overwritten = false;
+    bool is_changed = false;
     for (const ops::Use& use : uses) {
       if (!touches(use, buffer)) continue;
       const bool is_narrow = takes_narrow && !use.writes();
-      if (use.reads()) (is_narrow ? readers.narrow : readers.wide) = true;
+      if (use.reads() && !is_narrow) readers.wide = true;
+      readers.narrow |= is_narrow && !has_changed;
       is_overwritten |= use.access == ops::Access::write;
+      is_changed |= use.writes();
     }
     if (is_overwritten) break;
+    has_changed |= is_changed;
   }
   return readers;
 }
@@ -83,25 +88,22 @@ NarrowRows Lowering::narrow_rows_of(ops::BufferId buffer, Element element) {
   return of.rows;
 }
 
-// Where an op leaves its rows: `out` becomes null where nobody reads float32.
-NarrowRows Lowering::leave_rows(ops::BufferId buffer, Element element, float*& out) {
+// Where an op leaves its rows for the products and convolutions behind it, in the type of the first
+// of them: `out` becomes null where nobody reads float32.
+NarrowRows Lowering::leave_rows(ops::BufferId buffer, std::size_t op, float*& out) {
   if (!uses_whole_products_) return {};
-  const Readers readers = readers_of(buffer, op_);
+  const Readers readers = readers_of(buffer, op);
   if (!readers.narrow) return {};
   if (!readers.wide) out = nullptr;
-  return narrow_rows_of(buffer, element);
-}
-
-// The type in which the next product or convolution reads a buffer.
-Element Lowering::narrow_element_of(ops::BufferId buffer) const {
-  for (std::size_t later = op_ + 1; later < program_.ops.size(); ++later) {
-    const auto* linear = std::get_if<ops::Linear>(&program_.ops[later]);
+  for (std::size_t later = op + 1; later < program_.ops.size(); ++later) {
+    const ops::Op& of = program_.ops[later];
+    const auto* linear = std::get_if<ops::Linear>(&of);
     if (linear != nullptr && linear->x == buffer && multiplies_whole(*linear))
-      return element_of(linear->weight.dtype);
-    if (convolves_narrow(program_.ops[later], buffer))
-      return element_of(std::get<ops::TimeConv>(program_.ops[later]).weight.dtype);
+      return narrow_rows_of(buffer, element_of(linear->weight.dtype));
+    if (convolves_narrow(of, buffer))
+      return narrow_rows_of(buffer, element_of(std::get<ops::TimeConv>(of).weight.dtype));
   }
-  return Element::bfloat16;
+  throw InternalError(message(program_.name, ": no reader of narrow rows"));
 }
 
 NarrowRows Lowering::narrow_inputs(const ops::Linear& op) {
@@ -194,7 +196,7 @@ bool Lowering::lower_whole_product(const ops::Linear& op) {
   } else if (take_heads(op, args)) {
     end = ", heads";
   } else {
-    args.narrow = leave_rows(op.out, narrow_element_of(op.out), args.out);
+    args.narrow = leave_rows(op.out, op_, args.out);
     if (op.accumulate) args.out = buffer(op.out);
   }
   add_rows("whole " + label_of(op.weight) + end, args, whole_product);

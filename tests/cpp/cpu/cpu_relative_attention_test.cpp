@@ -1,5 +1,5 @@
-// Attention that knows distances, and the ops around it, on every instruction set against the
-// reference, and with the same bits whatever else is in the launch.
+// Attention that knows distances, and the ops around it, on every instruction set and GPU against
+// the reference, and with the same bits whatever else is in the launch.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -51,10 +51,6 @@ std::vector<float> rows_of(const Form& form, std::size_t item) {
 
 class CpuRelativeAttention : public test::CpuIsaTest {
  protected:
-  void SetUp() override {
-    if (isa() == test::kCuda) GTEST_SKIP() << "GPUs have no kernels for these ops";
-  }
-
   std::deque<FormProgram> programs_;  // stay as long as the backends
 };
 
@@ -73,7 +69,7 @@ TEST_P(CpuRelativeAttention, IsThatOfTheReference) {
 TEST_P(CpuRelativeAttention, HasTheSameBitsAloneAndByThreads) {
   for (const Form& form : kForms) {
     const FormProgram& of = programs_.emplace_back(form);
-    for (const std::int32_t threads : {1, 2, 3}) {
+    for (const std::int32_t threads : test::thread_counts(isa())) {
       const auto backend = test::open_native(isa(), threads);
       backend->create_state(test::small_state());
       ops::ProgramLimits limits;

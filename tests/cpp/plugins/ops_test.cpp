@@ -175,6 +175,7 @@ TEST(PluginOps, StoreContext) {
   expect_slots(called, args.slots);
   expect_faults(called, args.faults);
   EXPECT_EQ(args.x, called.at<float>("x"));
+  EXPECT_EQ(args.width, args.slots.dim);
   EXPECT_EQ(args.max_rows, kRows);
 }
 

@@ -24,11 +24,11 @@ __global__ void shift_block_kernel(const __grid_constant__ ShiftBlockArgs args) 
   if (d >= count_of(rows, Count::draws) || place >= rows.draw_rows[d]) return;
   const std::int32_t first = branch == 0 ? rows.draw_conditional[d] : rows.draw_unconditional[d];
   if (first < 0) return;
-  const std::int64_t dim = args.slots.dim;
+  const std::int64_t dim = args.width;
   const std::int32_t index = rows.draw_slot[d];
   const std::int32_t last = first + rows.draw_rows[d] - 1;
-  float* kept =
-      args.slots.context_rows + (std::int64_t{index} * args.slots.max_context_rows + branch) * dim;
+  const std::int64_t kept_row = std::int64_t{index} * args.slots.max_context_rows + branch;
+  float* kept = args.slots.context_rows + kept_row * args.slots.dim;
   const float* from = place == 0 ? kept : args.x + (std::int64_t{first} + place - 1) * dim;
   float* out = args.out + (std::int64_t{first} + place) * dim;
   const bool keeps = place == 0 && args.slots.states[index].is_decided;

@@ -53,7 +53,7 @@ __device__ float embed(const EmbedArgs& args, std::int32_t row, std::int64_t d) 
       return embed_codes(args, slots.last_codes + std::int64_t{slot} * slots.codebooks + at, d);
     case Source::kept_rows:
       if (slot < 0) return 0.0F;
-      return slots.context_rows[(std::int64_t{slot} * slots.max_context_rows + at) * args.dim + d];
+      return slots.context_rows[(std::int64_t{slot} * slots.max_context_rows + at) * slots.dim + d];
     default:
       return 0.0F;
   }
@@ -78,15 +78,14 @@ __global__ void __launch_bounds__(kThreads)
     store_context_kernel(const __grid_constant__ StoreContextArgs args) {
   wait_for_previous_kernel();
   const auto row = static_cast<std::int32_t>(blockIdx.x);
-  const std::int64_t dim = args.slots.dim;
   const std::int64_t d = std::int64_t{blockIdx.y} * kThreads + threadIdx.x;
-  if (row >= count_of(args.rows, Count::rows) || d >= dim) return;
+  if (row >= count_of(args.rows, Count::rows) || d >= args.width) return;
   const std::int32_t slot = args.rows.slot[row];
   if (slot < 0) return;
   const std::int64_t to =
       std::int64_t{slot} * args.slots.max_context_rows + args.rows.kept_row[row];
-  const float value = args.x[row * dim + d];
-  args.slots.context_rows[to * dim + d] = value;
+  const float value = args.x[row * args.width + d];
+  args.slots.context_rows[to * args.slots.dim + d] = value;
   if (!isfinite(value)) add_fault(args.faults, row, args.faults.not_finite);
 }
 
@@ -107,8 +106,7 @@ void embed_rows(const EmbedArgs& args, cudaStream_t stream) {
 
 void store_context(const StoreContextArgs& args, cudaStream_t stream) {
   if (args.max_rows <= 0) return;
-  launch_early(store_context_kernel, grid_of(args.max_rows, args.slots.dim), kThreads, 0, stream,
-               args);
+  launch_early(store_context_kernel, grid_of(args.max_rows, args.width), kThreads, 0, stream, args);
   check_launch("store_context");
 }
 

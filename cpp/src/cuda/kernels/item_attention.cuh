@@ -109,8 +109,9 @@ __device__ __forceinline__ void narrow_weights(Element element, const float* wei
   for (int i = 0; i < 4; ++i) to[i] = narrowed(element, weights[2 * i], weights[2 * i + 1]);
 }
 
-// Leaves two neighbours of a row of the result.
-__device__ __forceinline__ void leave_pair(const ItemAttentionArgs& args, std::int64_t row, int at,
+// Leaves two neighbours of a row of the result, as ItemAttentionArgs or RelativeArgs say.
+template <typename Args>
+__device__ __forceinline__ void leave_pair(const Args& args, std::int64_t row, int at,
                                            float2 value) {
   if (args.out != nullptr)
     *reinterpret_cast<float2*>(args.out + row * args.heads * args.head_dim + at) = value;

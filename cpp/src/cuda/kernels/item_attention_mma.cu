@@ -5,7 +5,7 @@
 // multiplied. Tiles of keys are counted from the begin of the segment, so that a row's sums depend
 // on its segment alone. Rows behind the segment are zeros in shared memory and are never weighed.
 #include "cuda/check.h"
-#include "cuda/kernels/item_attention.cuh"
+#include "cuda/kernels/item_mma.cuh"
 
 namespace ttsrt::cuda {
 namespace {
@@ -13,60 +13,13 @@ namespace {
 constexpr int kQueries = 128;
 constexpr int kWarps = kQueries / 16;
 constexpr int kThreads = kWarps * kWarp;
-constexpr int kKeys = 64;  // of a tile
+constexpr int kKeys = kTileKeys;
 
 // --- helpers ------------------------------------------------------------------------------------
-
-template <Element kElement>
-__device__ __forceinline__ void multiply(const std::uint32_t (&a)[4], std::uint32_t b0,
-                                         std::uint32_t b1, float* sum) {
-  if constexpr (kElement == Element::bfloat16) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-        "{%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-  } else {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-        "{%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-  }
-}
-
-template <bool kTransposed>
-__device__ __forceinline__ void load_matrices(const std::uint16_t* from, std::uint32_t (&to)[4]) {
-  const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(from));
-  if constexpr (kTransposed) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-                 : "r"(at));
-  } else {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-                 : "r"(at));
-  }
-}
-
-// Copies 16 bytes, or writes zeros.
-__device__ __forceinline__ void copy_async(std::uint16_t* to, const void* from, bool is_there) {
-  const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(to));
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(from),
-               "r"(is_there ? 16 : 0)
-               : "memory");
-}
-
-// Keys and values of one tile, each [kKeys][kPitch].
-template <int kDims>
-struct KeyTile {
-  static constexpr int kPitch = kDims + 8;  // keeps rows of a matrix in different banks
-  std::uint16_t keys[kKeys * kPitch];
-  std::uint16_t values[kKeys * kPitch];
-};
 
 template <int kDims, Element kElement>
 struct Attend {
   static constexpr int kSteps = kDims / 16;     // of a score
-  static constexpr int kKeyBlocks = kKeys / 8;  // of 8 keys
   static constexpr int kDimBlocks = kDims / 8;  // of 8 dimensions
   using Tile = KeyTile<kDims>;
 
@@ -119,40 +72,6 @@ struct Attend {
     asm volatile("cp.async.commit_group;" ::: "memory");
   }
 
-  __device__ __forceinline__ void score(const Tile& from, float (&scores)[kKeyBlocks * 4]) const {
-#pragma unroll
-    for (int j = 0; j < kKeyBlocks; j += 2) {
-#pragma unroll
-      for (int c = 0; c < 8; ++c) scores[4 * j + c] = 0.0F;
-#pragma unroll
-      for (int s = 0; s < kSteps; ++s) {
-        std::uint32_t b[4];
-        const int matrix = lane / 8;
-        const int key = (j + matrix / 2) * 8 + lane % 8;
-        load_matrices<false>(from.keys + key * Tile::kPitch + s * 16 + matrix % 2 * 8, b);
-        multiply<kElement>(queries[s], b[0], b[1], scores + 4 * j);
-        multiply<kElement>(queries[s], b[2], b[3], scores + 4 * j + 4);
-      }
-    }
-  }
-
-  __device__ __forceinline__ void mix(const Tile& from, const float (&weights)[kKeyBlocks * 4]) {
-#pragma unroll
-    for (int k = 0; k < kKeys / 16; ++k) {
-      std::uint32_t a[4];
-      narrow_weights(kElement, weights + 8 * k, a);
-#pragma unroll
-      for (int n = 0; n < kDimBlocks; n += 2) {
-        std::uint32_t b[4];
-        const int matrix = lane / 8;
-        const int key = k * 16 + matrix % 2 * 8 + lane % 8;
-        load_matrices<true>(from.values + key * Tile::kPitch + n * 8 + matrix / 2 * 8, b);
-        multiply<kElement>(a, b[0], b[1], mixed + 4 * n);
-        multiply<kElement>(a, b[2], b[3], mixed + 4 * n + 4);
-      }
-    }
-  }
-
   __device__ __forceinline__ void store() {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -196,10 +115,10 @@ __global__ void __launch_bounds__(kThreads, kDims == 128 ? 1 : 2)
       asm volatile("cp.async.wait_group 0;" ::: "memory");
     }
     __syncthreads();
-    float scores[A::kKeyBlocks * 4];
-    attend.score(tile, scores);
+    float scores[32];
+    score_keys<kElement>(attend.queries, tile, scores);
     attend.softmax.weigh(scores, attend.mixed, scale, length - first);
-    attend.mix(tile, scores);
+    mix_values<kElement>(scores, tile, attend.mixed);
     __syncthreads();  // before the tile is loaded again
   }
   attend.store();

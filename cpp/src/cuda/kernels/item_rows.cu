@@ -25,14 +25,23 @@ struct Place {
   }
 };
 
-// The row of an array that stands for a row of the launch, in a branch; null: there is none.
+// The row of an array that stands for a row of the launch, in a branch; null: there is none. Each
+// row of the array stands for `repeat` positions.
 __device__ float* array_row(const RowArrayView& array, const RowsView& rows, std::int32_t row,
-                            std::int32_t branch) {
+                            std::int32_t branch, std::int32_t repeat = 1) {
   const std::int32_t slot = rows.slot[row];
   if (slot < 0 || (branch != 0 && !array.has_branches)) return nullptr;
   const std::int64_t branches = array.has_branches ? 2 : 1;
-  const std::int64_t at = (slot * branches + branch) * array.rows + rows.position[row];
+  const std::int64_t at = (slot * branches + branch) * array.rows + rows.position[row] / repeat;
   return array.data + at * array.width;
+}
+
+// Where a row of the launch becomes one of a schedule.
+__device__ std::int64_t schedule_row(const StoreScheduleArgs& args, std::int32_t row) {
+  const std::int32_t position = args.rows.position[row];
+  if (args.slot_rows > 0) return std::int64_t{args.rows.slot[row]} * args.slot_rows + position;
+  const std::int32_t* table = args.rows.blocks + args.rows.table_at[row];
+  return std::int64_t{table[position / kCacheBlock]} * kCacheBlock + position % kCacheBlock;
 }
 
 // --- kernels ------------------------------------------------------------------------------------
@@ -42,7 +51,8 @@ __global__ void __launch_bounds__(kThreads)
   wait_for_previous_kernel();
   const Place at;
   if (!at.is_inside(args.rows, args.array.width)) return;
-  const float* from = array_row(args.array, args.rows, at.row, args.rows.branch[at.row]);
+  const float* from =
+      array_row(args.array, args.rows, at.row, args.rows.branch[at.row], args.repeat);
   args.x[at.row * args.stride + at.d] = from == nullptr ? 0.0F : from[at.d];
 }
 
@@ -64,10 +74,7 @@ __global__ void __launch_bounds__(kThreads)
   const Place at;
   const std::int64_t width = args.slots.schedule_width;
   if (!at.is_inside(args.rows, width) || args.rows.slot[at.row] < 0) return;
-  const std::int32_t position = args.rows.position[at.row];
-  const std::int32_t* table = args.rows.blocks + args.rows.table_at[at.row];
-  const std::int64_t row =
-      std::int64_t{table[position / kCacheBlock]} * kCacheBlock + position % kCacheBlock;
+  const std::int64_t row = schedule_row(args, at.row);
   const float value = args.x[at.row * width + at.d];
   args.slots.schedule[row * width + at.d] = value;
   if (!isfinite(value)) add_fault(args.faults, at.row, args.faults.not_finite);
@@ -103,22 +110,23 @@ __global__ void __launch_bounds__(kThreads)
   wait_for_previous_kernel();
   const Place at;
   const RowsView& rows = args.rows;
-  const std::int64_t dim = args.slots.dim;
-  if (!at.is_inside(rows, dim)) return;
+  const std::int64_t width = args.width;
+  if (!at.is_inside(rows, width)) return;
   const std::int32_t slot = rows.slot[at.row];
   if (slot < 0 || rows.branch[at.row] != 0) return;
   const std::int64_t kept =
       std::int64_t{slot} * args.slots.max_context_rows + rows.kept_row[at.row];
-  float* state = args.slots.context_rows + kept * dim + at.d;
-  if (rows.is_last[at.row] != 0 && *array_row(args.mask, rows, at.row, 0) != 0.0F) {
+  float* state = args.slots.context_rows + kept * args.slots.dim + at.d;
+  const bool may_be_fixed = args.mask.data != nullptr && rows.is_last[at.row] != 0;
+  if (may_be_fixed && *array_row(args.mask, rows, at.row, 0) != 0.0F) {
     *state = array_row(args.fixed, rows, at.row, 0)[at.d];
     return;
   }
   const std::int32_t partner = rows.partner[at.row];
-  const float c = args.velocity[at.row * dim + at.d];
+  const float c = args.velocity[at.row * width + at.d];
   float v = c;
   if (partner >= 0) {
-    const float u = args.velocity[partner * dim + at.d];
+    const float u = args.velocity[partner * width + at.d];
     v = __fmaf_rn(__fsub_rn(c, u), args.slots.rules[slot].flow_scale, c);
   }
   float* base = array_row(args.base, rows, at.row, 0) + at.d;
@@ -163,7 +171,7 @@ void stretch_text(const TextRowsArgs& args, cudaStream_t stream) {
 }
 
 void flow_step(const FlowStepArgs& args, cudaStream_t stream) {
-  launch_rows(flow_step_kernel, args, args.slots.dim, "flow_step", stream);
+  launch_rows(flow_step_kernel, args, args.width, "flow_step", stream);
 }
 
 }  // namespace ttsrt::cuda

@@ -1,11 +1,8 @@
 // Layer norm and RMS norm. A block has one row and keeps it in registers; a row that is too wide
 // for that is read again for each pass.
-//
-// The statistics are those of the plain form in float32: the mean first, then the mean of squared
-// differences. Statistics beyond the range of float32 make every output NaN.
 #include "cuda/check.h"
 #include "cuda/device.cuh"
-#include "cuda/kernels/norm_quad.cuh"
+#include "cuda/kernels/norm_row.cuh"
 
 namespace ttsrt::cuda {
 namespace {
@@ -23,43 +20,6 @@ __device__ void store_quad(float* row, std::int64_t quad, std::int64_t width, fl
   }
 }
 
-// The quads of a thread of a row, or zeros where there is no row: thread t has t, t + threads, and
-// so on. kQuads of them are in registers; with 0, they are read each time.
-template <int kQuads, bool kAligned>
-struct RowQuads {
-  const float* row;
-  std::int64_t width;
-  float4 held[kQuads == 0 ? 1 : kQuads];
-
-  __device__ RowQuads(const float* values, std::int64_t size) : row(values), width(size) {
-    if constexpr (kQuads > 0) {
-#pragma unroll
-      for (int i = 0; i < kQuads; ++i) held[i] = load(i);
-    }
-  }
-  __device__ static std::int64_t quad_of(int i) {
-    return threadIdx.x + static_cast<std::int64_t>(i) * blockDim.x;
-  }
-  __device__ float4 load(int i) const {
-    return row == nullptr ? float4{} : load_quad<kAligned>(row, quad_of(i) * kQuad, width);
-  }
-
-  // Calls visit(i, values) for each quad of the thread, in order.
-  template <class Visit>
-  __device__ void each(Visit visit) const {
-    if constexpr (kQuads > 0) {
-#pragma unroll
-      for (int i = 0; i < kQuads; ++i) visit(i, held[i]);
-    } else {
-      for (int i = 0; quad_of(i) * kQuad < width; ++i) visit(i, load(i));
-    }
-  }
-  __device__ float4 get(int i) const {
-    if constexpr (kQuads > 0) return held[i];
-    return load(i);
-  }
-};
-
 template <int kQuads, bool kAligned>
 __global__ void norm_kernel(NormArgs args) {
   using Quads = RowQuads<kQuads, kAligned>;
@@ -71,46 +31,20 @@ __global__ void norm_kernel(NormArgs args) {
   const std::int64_t row = blockIdx.x;
   if (row >= *args.num_rows) return;
   const Quads quads(args.x + row * width, width);
-
-  float mean = 0.0F;  // RMS norms subtract no mean
-  bool is_finite = true;
-  if (!args.is_rms) {
-    float sum = 0.0F;
-    quads.each([&](int, float4 v) { sum = __fadd_rn(sum, sum_of(v)); });
-    sum = block_sum(sum, shared);
-    is_finite = isfinite(sum);
-    mean = sum / static_cast<float>(width);
-  }
-  float squares = 0.0F;
-  quads.each([&](int i, float4 v) {
-    squares = __fadd_rn(squares, squares_of(v, mean, width - Quads::quad_of(i) * kQuad));
-  });
-  const float variance = block_sum(squares, shared) / static_cast<float>(width);
-  const float inverse = inverse_of(variance, args.epsilon, is_finite);
-
+  const RowStatistics of = statistics_of(args, quads, shared);
   float* out = args.out + row * width;
   quads.each([&](int i, float4 v) {
-    const float4 weight = weights.get(i);
-    const float4 bias = biases.get(i);
-    const float4 value = normed(v, mean, inverse, weight, bias);
+    const float4 value = normed(v, of.mean, of.inverse, weights.get(i), biases.get(i));
     store_quad<kAligned>(out, Quads::quad_of(i), width, value);
   });
 }
 
 template <bool kAligned>
 void launch_norm(const NormArgs& args, cudaStream_t stream) {
-  const std::int64_t quads = ceil_div<std::int64_t>(args.width, kQuad);
-  const int threads = norm_warps_of(args.width) * kWarp;
-  const std::int64_t per_thread = ceil_div<std::int64_t>(quads, threads);
-  if (per_thread <= 1) {
-    launch_early(norm_kernel<1, kAligned>, args.max_rows, threads, 0, stream, args);
-  } else if (per_thread <= 2) {
-    launch_early(norm_kernel<2, kAligned>, args.max_rows, threads, 0, stream, args);
-  } else if (per_thread <= 4) {
-    launch_early(norm_kernel<4, kAligned>, args.max_rows, threads, 0, stream, args);
-  } else {
-    launch_early(norm_kernel<0, kAligned>, args.max_rows, threads, 0, stream, args);
-  }
+  launch_for_quads(args.width, [&](auto quads) {
+    launch_early(norm_kernel<decltype(quads)::value, kAligned>, args.max_rows,
+                 norm_warps_of(args.width) * kWarp, 0, stream, args);
+  });
   check_launch("norm");
 }
 
@@ -118,9 +52,7 @@ void launch_norm(const NormArgs& args, cudaStream_t stream) {
 
 void norm(const NormArgs& args, cudaStream_t stream) {
   if (args.max_rows <= 0) return;
-  const bool aligned = args.width % kQuad == 0 && is_aligned(args.x) && is_aligned(args.out) &&
-                       is_aligned(args.weight) && is_aligned(args.bias);
-  if (aligned) {
+  if (is_aligned(args)) {
     launch_norm<true>(args, stream);
   } else {
     launch_norm<false>(args, stream);

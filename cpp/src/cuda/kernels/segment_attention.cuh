@@ -112,8 +112,16 @@ struct QuerySoftmax {
   __device__ void add(const TileMemory& tile, const float* query, int head_dim, float scale,
                       int count) {
     const auto lane = static_cast<int>(threadIdx.x % 32);
+    const float* key = tile.keys + lane * TileMemory::key_stride(head_dim);
+    const float product = lane < count ? product_of(query, key, head_dim) : 0.0F;
+    add_scored(tile.values, head_dim, __fmul_rn(product, scale), count);
+  }
+
+  // The same of positions whose scores the lanes have; those behind `count` are not read.
+  __device__ void add_scored(const float* values, int head_dim, float found, int count) {
+    const auto lane = static_cast<int>(threadIdx.x % 32);
     const bool is_seen = lane < count;
-    const float score = is_seen ? score_of(tile, query, head_dim, scale) : -INFINITY;
+    const float score = !is_seen ? -INFINITY : isfinite(found) ? found : NAN;
     const float top = fmaxf(largest, max_of_lanes(score));
     const float weight = is_seen ? expf(score - top) : 0.0F;
     const float share = share_of(largest, top);
@@ -130,15 +138,13 @@ struct QuerySoftmax {
 #pragma unroll
       for (int i = 0; i < kDims; ++i) {
         const int d = lane + 32 * i;
-        if (d < head_dim) mixed[i] = fmaf(at, tile.values[j * padded_dims(head_dim) + d], mixed[i]);
+        if (d < head_dim) mixed[i] = fmaf(at, values[j * padded_dims(head_dim) + d], mixed[i]);
       }
     }
   }
 
- private:
-  __device__ static float score_of(const TileMemory& tile, const float* query, int head_dim,
-                                   float scale) {
-    const float* key = tile.keys + (threadIdx.x % 32) * TileMemory::key_stride(head_dim);
+  // The sum of products of two vectors, whose padding is zeros.
+  __device__ static float product_of(const float* query, const float* key, int head_dim) {
     float sums[4] = {};
     for (int d = 0; d < head_dim; d += 4) {
       const float4 q = *reinterpret_cast<const float4*>(query + d);
@@ -148,8 +154,7 @@ struct QuerySoftmax {
       sums[2] = fmaf(q.z, k.z, sums[2]);
       sums[3] = fmaf(q.w, k.w, sums[3]);
     }
-    const float score = __fmul_rn((sums[0] + sums[1]) + (sums[2] + sums[3]), scale);
-    return isfinite(score) ? score : NAN;
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
   }
 };
 
