@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import DEVICES, NATIVE
 
 from .s3gen_cases import distance
 from .s3gen_engines import MEL, VOCAB, Engines, noise_of, request_of, tokens_of, trace_of, voice_of
@@ -22,9 +23,13 @@ from .s3gen_reference import Flow
 
 SIZES = ("tiny", "tiny_meanflow")
 SILENCE = {"tiny": 0, "tiny_meanflow": 3}  # tokens that are appended
-NEAR = {"reference": 1e-5, "cpu": 1e-4}
 # Tokens, tokens of the prompt, frames that it has beyond those.
 LENGTHS = ((1, 3, 0), (4, 0, 0), (3, 2, 1), (1, 0, 0), (17, 9, 1), (23, 12, 0))
+
+
+def near(device: str) -> float:
+    """How far spectrograms may be away, in parts of the largest value."""
+    return 1e-5 if device == "reference" else 1e-4
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +41,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Engines:
 def executors(engines: Engines) -> Iterator[Callable[[str, str], rt.Executor]]:
     made: dict[tuple[str, str], rt.Executor] = {}
 
-    def make(size: str, device: str = "cpu") -> rt.Executor:
+    def make(size: str, device: str = NATIVE) -> rt.Executor:
         if (size, device) not in made:
             executor = rt.Executor(engines.engine(size), device=device)
             for _, prompt, more in LENGTHS:
@@ -72,7 +77,7 @@ def spectrogram_of(result: rt.Result) -> Array:
     return result.spectrogram
 
 
-@pytest.mark.parametrize("device", NEAR)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("size", SIZES)
 def test_lengths(
     size: str, device: str, engines: Engines, executors: Callable[[str, str], rt.Executor]
@@ -88,7 +93,7 @@ def test_lengths(
         expected = solved(flow, size, tokens, prompt, more, noise)
         made = spectrogram_of(result)
         assert made.shape == (2 * (count + SILENCE[size]) - more, MEL)
-        assert distance(made, expected) < NEAR[device], (count, prompt, more)
+        assert distance(made, expected) < near(device), (count, prompt, more)
         assert result.audio is not None and result.audio.shape == (480 * len(made),)
         assert np.isfinite(result.audio).all() and np.abs(result.audio).max() > 1e-3
 
@@ -103,13 +108,13 @@ def test_steps_and_guidance(
     flow, tokens, noise = Flow(engines.checkpoint("tiny")), tokens_of(4), noise_of(14)
     options = rt.Flow(steps=steps, cfg_strength=guidance)
     request = request_of(tokens, voice="v3.0", noise=noise, flow=options, return_audio=False)
-    result = executors("tiny", "cpu").generate(request)
+    result = executors("tiny", NATIVE).generate(request)
     expected = solved(flow, "tiny", tokens, 3, 0, noise, steps=steps, guidance=guidance)
     assert result.audio is None
-    assert distance(spectrogram_of(result), expected) < NEAR["cpu"]
+    assert distance(spectrogram_of(result), expected) < near(NATIVE)
 
 
-@pytest.mark.parametrize("device", NEAR)
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("size", SIZES)
 def test_stages(size: str, device: str, engines: Engines) -> None:
     """Blocks of the encoder and of the estimator, and velocities of the first evaluation."""
@@ -165,7 +170,7 @@ def test_a_result_does_not_depend_on_others(
     engine = engines.engine(size, dtype=dtype, quantization=quantization)
 
     def run(threads: int, order: int) -> list[rt.Result]:
-        with rt.Executor(engine, device="cpu", num_threads=threads) as executor:
+        with rt.Executor(engine, device=NATIVE, num_threads=threads) as executor:
             for prompt, more in {(prompt, more) for _, prompt, more in LENGTHS}:
                 executor.add_voice(f"v{prompt}.{more}", **voice_of(prompt, more))
             if order == 0:
@@ -186,7 +191,7 @@ def test_builds_of_fewer_bits_are_near(engines: Engines) -> None:
     made = {}
     for dtype, quantization in (("float32", "none"), ("bfloat16", "none"), ("float32", "w8a16")):
         engine = engines.engine("tiny", dtype=dtype, quantization=quantization)
-        with rt.Executor(engine, device="cpu") as executor:
+        with rt.Executor(engine, device=NATIVE) as executor:
             executor.add_voice("v4.0", **voice_of(4))
             request = request_of(tokens, voice="v4.0", noise=noise, return_audio=False)
             made[dtype, quantization] = spectrogram_of(executor.generate(request))
@@ -199,7 +204,7 @@ def test_seeds(executors: Callable[[str, str], rt.Executor]) -> None:
     """The numbers of a frame depend on its place behind the prompt: what a frame of noise is does
     not change with tokens that come later.
     """
-    executor = executors("tiny", "cpu")
+    executor = executors("tiny", NATIVE)
 
     def run(count: int, seed: int) -> Array:
         flow = rt.Flow(steps=1, cfg_strength=0.0)
@@ -215,7 +220,7 @@ def test_seeds(executors: Callable[[str, str], rt.Executor]) -> None:
 def test_a_spectrogram_becomes_the_same_sound(
     executors: Callable[[str, str], rt.Executor],
 ) -> None:
-    executor = executors("tiny", "cpu")
+    executor = executors("tiny", NATIVE)
     whole = executor.generate(
         request_of(tokens_of(6), voice="v3.0", seed=4, return_spectrogram=True)
     )
@@ -236,7 +241,7 @@ def test_ids_that_are_no_sound(executors: Callable[[str, str], rt.Executor]) -> 
         ("tiny", [*sound, odd], sound),
         ("tiny_meanflow", [begin, *sound, odd, end], sound),
     ):
-        executor = executors(size, "cpu")
+        executor = executors(size, NATIVE)
         results = [
             executor.generate(
                 request_of(np.array(tokens, np.int32), voice="v3.0", seed=1, return_audio=False)
@@ -274,11 +279,11 @@ def test_requests_that_are_refused(
     if "codes" in given:
         given["codes"] = np.array(given["codes"], np.int32)
     with pytest.raises(rt.ConfigError, match=words.replace("[", r"\[").replace("]", r"\]")):
-        executors("tiny", "cpu").generate(rt.Request(**given))
+        executors("tiny", NATIVE).generate(rt.Request(**given))
 
 
 def test_voices_that_are_refused(executors: Callable[[str, str], rt.Executor]) -> None:
-    executor, good = executors("tiny", "cpu"), voice_of(3)
+    executor, good = executors("tiny", NATIVE), voice_of(3)
     for words, changes in (
         ("prompt_feat: expected 6 frames for 3 tokens", {"prompt_feat": good["prompt_feat"][:5]}),
         ("prompt_feat: expected .1 to 60, 80", {"prompt_feat": good["prompt_feat"][:, :70]}),
@@ -298,7 +303,7 @@ def test_voices_that_are_refused(executors: Callable[[str, str], rt.Executor]) -
 def test_mean_flow_has_no_guidance(executors: Callable[[str, str], rt.Executor]) -> None:
     request = request_of(tokens_of(2), voice="v3.0", flow=rt.Flow(cfg_strength=0.7))
     with pytest.raises(rt.ConfigError, match="as a mean flow has no guidance"):
-        executors("tiny_meanflow", "cpu").generate(request)
+        executors("tiny_meanflow", NATIVE).generate(request)
 
 
 def test_the_engine_says_what_it_is(engines: Engines) -> None:
@@ -316,7 +321,7 @@ def test_voice_files(engines: Engines, tmp_path: Path) -> None:
     speaker = np.zeros(256, np.float32)
     write_voice(tmp_path / "one.safetensors", VoiceFile(("english",), speaker, generator=generator))
     write_voice(tmp_path / "silent.safetensors", VoiceFile(("english",), speaker))
-    with rt.Executor(engines.engine("tiny"), device="cpu") as executor:
+    with rt.Executor(engines.engine("tiny"), device=NATIVE) as executor:
         executor.add_voice("file", file=tmp_path / "one.safetensors")
         executor.add_voice("arrays", **voice)
         with pytest.raises(rt.ConfigError, match="gen: expected"):
@@ -336,7 +341,7 @@ def test_a_voice_of_a_recording(engines: Engines) -> None:
     noise = 0.01 * np.random.default_rng(2).normal(size=24000)
     samples = np.asarray(buzz + noise, np.float32)
     model = engines.checkpoint("tiny")
-    with rt.Executor(engines.engine("tiny"), device="cpu") as executor:
+    with rt.Executor(engines.engine("tiny"), device=NATIVE) as executor:
         executor.add_voice("heard", audio=samples, sample_rate=24000, voice_model=model)
         result = executor.generate(request_of(tokens_of(4), voice="heard", seed=2))
         assert executor.voice_embeddings("heard").shape == (50, MEL)
@@ -359,7 +364,7 @@ def test_built_in_voices_have_room(engines: Engines, tmp_path: Path) -> None:
         rt.build(checkpoint, tmp_path / "small", progress=False, max_input_len=600)
     rt.build(checkpoint, tmp_path / "engine", progress=False, max_batch_size=1, max_seq_len=700)
     assert rt.Engine.open(tmp_path / "engine").info.max_input_len == 601
-    with rt.Executor(tmp_path / "engine", device="cpu") as executor:
+    with rt.Executor(tmp_path / "engine", device=NATIVE) as executor:
         assert executor.voices() == ["default"]
         request = request_of(tokens_of(1), voice="default", flow=rt.Flow(steps=1))
         assert executor.generate(request).audio is not None

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import DEVICES
 from ttsrt_rt.convert import convert
 
 from .s3gen_cases import GOLDEN, NEEDS_GOLDEN, distance, loaded, rows_of
@@ -19,11 +20,10 @@ from .s3gen_ops import Array
 pytestmark = NEEDS_GOLDEN
 
 KINDS = {"tiny": "s3gen", "tiny_meanflow": "s3gen_meanflow"}
-DEVICES = ("reference", "cpu")
 # What stages of ours are called there, and how far they may be away, in parts of the largest value.
-# The estimator's are of the first step. The CPU computes in float32, as the original does.
-NEAR = {"reference": 1e-5, "cpu": 2e-5}
-NEAR_MEL = {"reference": 1e-5, "cpu": 1e-4}
+# The estimator's are of the first step. CPU and GPU compute in float32, as the original does.
+NEAR = {"reference": 1e-5, "cpu": 2e-5, "cuda": 2e-5}
+NEAR_MEL = {"reference": 1e-5, "cpu": 1e-4, "cuda": 1e-4}
 ENCODER = {
     "encoder.embed": "embed",
     "encoder.lookahead": "lookahead",

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
+from tests.devices import NATIVE
 from ttsrt_rt.convert import convert
 from ttsrt_rt.errors import ConfigError, FormatError, NotFoundError
 from ttsrt_rt.synth import (
@@ -112,8 +113,8 @@ def test_sound_is_that_of_both_engines(variant: str, releases: Any) -> None:
     codes_engine, sound_engine = release.alone()
     requests = [rt.Request(text_ids=text_of(seed), voice="default", seed=seed) for seed in range(4)]
     with (
-        rt.Executor(codes_engine, device="cpu") as codes,
-        rt.Executor(sound_engine, device="cpu") as sound,
+        rt.Executor(codes_engine, device=NATIVE) as codes,
+        rt.Executor(sound_engine, device=NATIVE) as sound,
     ):
         drawn = codes.generate(requests)
         expected = [
@@ -123,7 +124,7 @@ def test_sound_is_that_of_both_engines(variant: str, releases: Any) -> None:
         ]
     assert len(expected) == len(drawn)
     for threads, order in itertools.product((1, 2), (1, -1)):
-        with rt.Executor(release.folder / "engine", device="cpu", num_threads=threads) as executor:
+        with rt.Executor(release.folder / "engine", device=NATIVE, num_threads=threads) as executor:
             assert executor.voices() == ["default"]
             made = executor.generate(requests[::order])[::order]
             made.append(executor.generate(requests[2]))  # and alone
@@ -144,7 +145,7 @@ def test_devices_agree(releases: Any) -> None:
         text_ids=text_of(0), voice="small", temperature=0.0, max_frames=4, return_spectrogram=True
     )
     made = []
-    for device in ("reference", "cpu"):
+    for device in ("reference", NATIVE):
         with rt.Executor(release.folder / "engine", device=device, max_batch_size=1) as executor:
             speaker = np.random.default_rng(1).normal(size=256).astype(np.float32)
             executor.add_voice("small", speaker_emb=speaker, **voice_of(3))
@@ -158,7 +159,7 @@ def test_devices_agree(releases: Any) -> None:
 def test_a_stream_has_sound_early_and_all_of_it(releases: Any) -> None:
     release: Release = releases("english")
     request = rt.Request(text_ids=text_of(1), voice="default", seed=5, max_frames=70)
-    with rt.Executor(release.folder / "engine", device="cpu") as executor:
+    with rt.Executor(release.folder / "engine", device=NATIVE) as executor:
         whole = executor.generate(request)
         events = list(executor.stream(request))
     sounds = [event.audio for event in events if event.audio is not None and event.audio.size]
@@ -179,7 +180,7 @@ def test_chunks_come_while_tokens_are_drawn(releases: Any) -> None:
     _, sound_engine = release.alone()
     flow = rt.Flow(mode="chunks", hops=(9, 12), steps=3)
     request = rt.Request(text_ids=text_of(1), voice="default", seed=6, max_frames=60, flow=flow)
-    with rt.Executor(release.folder / "engine", device="cpu") as executor:
+    with rt.Executor(release.folder / "engine", device=NATIVE) as executor:
         alone = executor.generate(request)
         crowd = executor.generate([request, request, rt.Request(text_ids=[5], voice="default")])
         events = list(executor.stream(request))
@@ -192,7 +193,7 @@ def test_chunks_come_while_tokens_are_drawn(releases: Any) -> None:
     assert audio_of(alone).shape == (960 * int((tokens < 6561).sum()),)
     first = next(event for event in events if event.audio is not None and event.audio.size)
     assert first.first_frame + len(first.codes) < len(tokens)  # steps went on behind it
-    with rt.Executor(sound_engine, device="cpu") as sound:
+    with rt.Executor(sound_engine, device=NATIVE) as sound:
         given = sound.generate(request_of(tokens, voice="default", seed=6, flow=flow))
         whole = sound.generate(request_of(tokens, voice="default", seed=6, flow=rt.Flow(steps=3)))
     np.testing.assert_array_equal(audio_of(given), audio_of(alone))
@@ -210,7 +211,7 @@ def test_each_chunk_of_a_text_has_its_own_sound(releases: Any) -> None:
         temperature=0.0,
         seed=4,
     )
-    with rt.Executor(release.folder / "engine", device="cpu") as executor:
+    with rt.Executor(release.folder / "engine", device=NATIVE) as executor:
         result = executor.generate(request)
         parts = [
             executor.generate(text_ids=each, voice="default", temperature=0.0, seed=4 + index)
@@ -224,7 +225,7 @@ def test_each_chunk_of_a_text_has_its_own_sound(releases: Any) -> None:
 
 def test_codes_alone_and_sound_of_given_codes(releases: Any) -> None:
     release: Release = releases("english")
-    with rt.Executor(release.folder / "engine", device="cpu") as executor:
+    with rt.Executor(release.folder / "engine", device=NATIVE) as executor:
         made = executor.generate(text_ids=text_of(2), voice="default", seed=3)
         silent = executor.generate(text_ids=text_of(2), voice="default", seed=3, codes_only=True)
         again = executor.generate(codes=made.codes, voice="default", seed=3)
@@ -255,7 +256,7 @@ def test_requests_that_are_refused(words: str, fields: dict[str, Any], releases:
     if isinstance(fields.get("flow"), dict):
         fields = {**fields, "flow": rt.Flow(**fields["flow"])}
     given: dict[str, Any] = {"text_ids": [3, 4], "voice": "default", **fields}
-    with rt.Executor(release.folder / "engine", device="cpu") as executor:
+    with rt.Executor(release.folder / "engine", device=NATIVE) as executor:
         executor.add_voice("mute", speaker_emb=np.ones(256, np.float32))
         with pytest.raises(ConfigError, match=words):
             executor.generate(rt.Request(**given))
@@ -266,7 +267,7 @@ def test_requests_that_are_refused(words: str, fields: dict[str, Any], releases:
 def test_voices_that_are_refused(releases: Any) -> None:
     release: Release = releases("english")
     speaker = np.ones(256, np.float32)
-    with rt.Executor(release.folder / "engine", device="cpu") as executor:
+    with rt.Executor(release.folder / "engine", device=NATIVE) as executor:
         with pytest.raises(ConfigError, match="prompt_feat: expected 6 frames for 3 tokens"):
             wrong = {**voice_of(3), "prompt_feat": voice_of(2)["prompt_feat"]}
             executor.add_voice("bad", speaker_emb=speaker, **wrong)
@@ -276,7 +277,7 @@ def test_voices_that_are_refused(releases: Any) -> None:
             executor.add_voice("bad", **voice_of(3))
     codes, _ = release.alone()
     with (
-        rt.Executor(codes, device="cpu") as executor,
+        rt.Executor(codes, device=NATIVE) as executor,
         pytest.raises(ConfigError, match="sound: expected none, as this engine makes no sound"),
     ):
         executor.add_voice("bad", speaker_emb=speaker, **voice_of(3))

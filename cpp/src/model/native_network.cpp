@@ -6,7 +6,6 @@
 #include <variant>
 
 #include "core/check.h"
-#include "model/registry.h"
 #include "ops/uses.h"
 
 namespace ttsrt::model {
@@ -21,17 +20,14 @@ bool uses_cache(const ops::Program& program, bool has_schedules) {
   });
 }
 
-// Throws ConfigError for a GPU where the family, or slots that keep schedules, have no kernels.
+// Throws ConfigError for TensorRT where slots keep schedules, as its plugins know none.
 void check_device(const Family& family, const NetworkOptions& options, const std::string& device) {
-  if (device.rfind("cuda", 0) != 0 && device.rfind("tensorrt", 0) != 0) return;
-  const std::string name = family.facts(options.limits).family;
-  TTSRT_CHECK(ConfigError, runs_on_gpus(name), "device: expected \"cpu\", as models of family ",
-              name, " have no kernels for GPUs so far, got \"", device, "\"");
+  if (device.rfind("tensorrt", 0) != 0) return;
   const bool has_sound = family.state(options.limits, options.state).schedule_rows > 0;
   TTSRT_CHECK(ConfigError, !has_sound,
-              "device: expected \"cpu\", as what makes sound of the codes has no kernels for GPUs "
-              "so far, got \"",
-              device, "\"; an engine without it runs there");
+              "device: expected \"cpu\" or \"cuda\", as what makes sound of speech tokens has no "
+              "plugins for TensorRT, got \"",
+              device, "\"");
 }
 
 bool reads_schedule(const ops::Program& program) {

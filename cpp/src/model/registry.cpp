@@ -1,8 +1,5 @@
 #include "model/registry.h"
 
-#include <algorithm>
-#include <iterator>
-
 #include "core/check.h"
 #include "model/f5/family.h"
 #include "model/llm/family.h"
@@ -26,16 +23,14 @@ std::unique_ptr<const Family> make(const JsonReader& model, const JsonReader& de
 struct Entry {
   const char* name;
   Maker make;
-  bool runs_on_gpus = true;
 };
 
-constexpr Entry kFamilies[] = {{"magpie", make<magpie::MagpieFamily>},
-                               {"t3", make<t3::T3Family>},
-                               {"llm", make<llm::LlmFamily>},
-                               {"f5", make<f5::F5Family>},
-                               {"vocos", make<vocos::VocosFamily>},
-                               {"nanocodec", make<nanocodec::CodecFamily>},
-                               {"s3gen", make<s3gen::S3GenFamily>, false}};
+constexpr Entry kFamilies[] = {
+    {"magpie", make<magpie::MagpieFamily>}, {"t3", make<t3::T3Family>},
+    {"llm", make<llm::LlmFamily>},          {"f5", make<f5::F5Family>},
+    {"vocos", make<vocos::VocosFamily>},    {"nanocodec", make<nanocodec::CodecFamily>},
+    {"s3gen", make<s3gen::S3GenFamily>},
+};
 
 }  // namespace
 
@@ -43,12 +38,6 @@ std::vector<std::string> known_families() {
   std::vector<std::string> names;
   for (const Entry& family : kFamilies) names.emplace_back(family.name);
   return names;
-}
-
-bool runs_on_gpus(const std::string& family) {
-  const auto* found = std::find_if(std::begin(kFamilies), std::end(kFamilies),
-                                   [&](const Entry& entry) { return family == entry.name; });
-  return found == std::end(kFamilies) || found->runs_on_gpus;
 }
 
 std::unique_ptr<const Family> read_family(const JsonReader& description) {

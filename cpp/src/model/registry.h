@@ -12,9 +12,6 @@ namespace ttsrt::model {
 
 std::vector<std::string> known_families();
 
-// Whether GPUs have kernels for the Programs of a family.
-bool runs_on_gpus(const std::string& family);
-
 // The family that a checkpoint's or an engine's description names, made from its "model" and
 // "defaults". Throws FormatError: an unknown family lists the known ones and nothing else is read.
 std::unique_ptr<const Family> read_family(const JsonReader& description);

@@ -17,11 +17,6 @@ TEST(Registry, MakesTheFamilyThatIsNamed) {
   EXPECT_NE(family->manifest().find("text_embedding"), nullptr);
 }
 
-TEST(Registry, TellsWhichFamiliesRunOnGpus) {
-  EXPECT_TRUE(runs_on_gpus("magpie"));
-  EXPECT_FALSE(runs_on_gpus("s3gen"));
-}
-
 TEST(Registry, AnUnknownFamilyListsTheKnownBeforeAnythingElseIsRead) {
   std::string known;
   for (const std::string& name : known_families()) known += (known.empty() ? "" : ", ") + name;
