@@ -35,7 +35,6 @@ _LOG = logging.getLogger("ttsrt_rt.executor")
 SoundPrompt: TypeAlias = "tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32] | None]"
 
 _SOUND = "s3gen"  # the family that uses the part for the vocoder of a voice
-_VOICE_MODEL = "voice_model"  # in the folder of an engine
 
 
 class VoiceMethods:
@@ -95,9 +94,10 @@ class VoiceMethods:
                 5 seconds) to 10 minutes: a file, or floats [samples] or [samples, channels]. A
                 voice of equal samples is made once.
             sample_rate: With samples as `audio`: how many there are in a second.
-            voice_model: With `audio`: the checkpoint of an S3Gen, as `convert` writes it, with
-                which voices are made; None for the folder `voice_model` of the engine. It is read
-                at the first voice and kept, half a gigabyte at full size.
+            voice_model: With `audio`: the checkpoint of an S3Gen, as `convert` writes it, or an
+                engine of one, with which voices are made; None for this engine, whose folder
+                `voice_model` has what it takes where the S3Gen had a voice encoder. It is read at
+                the first voice and kept, half a gigabyte at full size.
             resampler: With `audio`: see `VoiceOptions`.
             variant: With `audio` and an engine of S3Gen, which does not say it: the T3 whose tokens
                 it speaks. That of Turbo and Nano gets the recording at their loudness. None for
@@ -281,7 +281,7 @@ class VoiceMethods:
 
     def _voice_maker(self, folder: str | os.PathLike[str] | None) -> VoiceMaker:
         """What makes voices with a checkpoint, by default that in the engine's folder."""
-        path = Path(os.fsdecode(folder or Path(self._native.engine.path, _VOICE_MODEL)))
+        path = Path(os.fsdecode(folder or self._native.engine.path))
         return self._voice_makers.of(path.absolute())
 
     @cached_property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -15,7 +17,7 @@ from ttsrt_rt import watermark
 from ttsrt_rt.audio import read_audio, write_wav
 from ttsrt_rt.cli import main
 from ttsrt_rt.convert import convert
-from ttsrt_rt.errors import ConfigError
+from ttsrt_rt.errors import ConfigError, NotFoundError
 from ttsrt_rt.synth import (
     write_random_conds,
     write_random_s3gen,
@@ -128,6 +130,39 @@ def test_voices_are_those_of_the_variant(engine: Path, checkpoint: Path, recordi
     assert made.audio is not None and len(made.audio) > 0
 
 
+def test_an_engine_hears_recordings_without_its_checkpoint(
+    engine: Path, checkpoint: Path, recording: Path, tmp_path: Path
+) -> None:
+    """The voice parts go with the engine, as they are in the checkpoint."""
+    alone = tmp_path / "alone"
+    shutil.copytree(engine, alone)
+    config = json.loads((alone / "voice_model" / "config.json").read_text("utf-8"))
+    parts = {name for name, part in config["model"].items() if isinstance(part, dict)}
+    assert parts == {"speaker_encoder", "speech_tokenizer", "voice_encoder"}
+    with rt.Executor(alone, device="cpu") as executor:
+        executor.add_voice("engine", audio=recording)
+        for name, model in (("sound", checkpoint / "sound"), ("release", checkpoint)):
+            executor.add_voice(name, audio=recording, voice_model=model)
+        expected = executor.voice_embeddings("sound")
+        for name in ("engine", "release"):
+            np.testing.assert_array_equal(executor.voice_embeddings(name), expected)
+        fields: dict[str, Any] = {"text": "hello.", "max_frames": 5, "seed": 1}
+        sounds = [executor.generate(voice=name, **fields).audio for name in ("engine", "sound")]
+        assert sounds[0] is not None and sounds[1] is not None
+        np.testing.assert_array_equal(sounds[0], sounds[1])
+        tokens = executor.speech_tokens(recording)
+        np.testing.assert_array_equal(tokens, executor.speech_tokens(recording, voice_model=alone))
+    output = tmp_path / "other.wav"
+    told = ["--audio", str(recording), "--voice", str(recording), "--output", str(output)]
+    assert main(["convert-voice", str(alone), "--device", "cpu", "--steps", "1", *told]) == 0
+    rt.build(checkpoint, alone, max_seq_len=600, overwrite=True, progress=False)
+    shutil.rmtree(alone / "voice_model")
+    with rt.Executor(alone, device="cpu") as executor:
+        with pytest.raises(NotFoundError, match="expected a folder voice_model"):
+            executor.add_voice("x", audio=recording)
+        assert executor.voices() == ["default"]
+
+
 def test_recordings_for_mean_flow_are_turbos(tmp_path: Path, recording: Path) -> None:
     """The loudness of Turbo, which wants more than five seconds."""
     write_random_s3gen(tmp_path / "s3gen_meanflow.safetensors", "tiny_meanflow", 2)
@@ -141,7 +176,7 @@ def test_recordings_for_mean_flow_are_turbos(tmp_path: Path, recording: Path) ->
     with rt.Executor(tmp_path / "engine", device="cpu") as executor:
         with pytest.raises(ConfigError, match="expected more than 5 and at most"):
             executor.add_voice("short", audio=recording, voice_model=model)
-        executor.add_voice("flash", audio=recording, voice_model=model, variant="flash")
+        executor.add_voice("flash", audio=recording, variant="flash")
         for name, gain in (("loud", 0.5), ("quiet", 0.05)):
             executor.add_voice(name, audio=longer * gain, sample_rate=24000, voice_model=model)
         loud, quiet = (executor.voice_embeddings(name) for name in ("loud", "quiet"))
@@ -193,7 +228,18 @@ def test_a_watermark_that_cannot_be_had_is_refused(
     assert "which is marked when all of it is there" in capsys.readouterr().err
     monkeypatch.setattr(perth, "PerthImplicitWatermarker", None)
     assert main([*said, "-o", str(output)]) == 2
-    assert "PerthImplicitWatermarker cannot be used" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "PerthImplicitWatermarker cannot be used: No module named 'perth." in told
+
+    def lacking(name: str) -> types.ModuleType:
+        if name == watermark._MODULE:
+            raise ModuleNotFoundError("No module named 'pkg_resources'", name="pkg_resources")
+        return perth
+
+    with monkeypatch.context() as patched:
+        patched.setattr(watermark.importlib, "import_module", lacking)
+        with pytest.raises(ConfigError, match=r"'pkg_resources', which setuptools has below v"):
+            watermark.open_watermark("perth")
     monkeypatch.setitem(sys.modules, "perth", None)
     assert main([*said, "-o", str(output)]) == 2
     assert "expected the package resemble-perth" in capsys.readouterr().err

@@ -30,6 +30,7 @@
 #include "model/registry.h"
 #include "model/servable.h"
 #include "model/transposed.h"
+#include "model/voice_model.h"
 #include "model/wrong_path.h"
 #include "text/pack.h"
 #include "ttsrt/publish.h"
@@ -358,11 +359,12 @@ void build(const std::string& checkpoint_dir, const std::string& output_dir,
                            "ttsrt.engine",
                            "engine.json",
                            {"weights.safetensors"},
-                           {kVoices, text::kTextFolder, kPlans}};
+                           {kVoices, text::kTextFolder, kPlans, model::kVoiceModel}};
   FolderWriter writer(output_dir, kind, options.overwrite);
   text::pack_front_end(checkpoint_dir, writer.folder());
   write_engine(checkpoint, writer.folder(), limits, options, progress);
   copy_voices(checkpoint_dir, writer.folder());
+  model::copy_voice_model(checkpoint, writer.folder());
   writer.publish();
 }
 

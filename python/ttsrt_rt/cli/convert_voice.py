@@ -41,8 +41,8 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--voice_model",
         metavar="DIR",
-        help="the checkpoint of S3Gen that hears recordings, as convert writes it; default: the "
-        "folder voice_model of the engine",
+        help="the checkpoint of S3Gen that hears recordings, as convert writes it, or an engine of "
+        "one; default: ENGINE",
     )
     parser.add_argument("--output", required=True, metavar="FILE", help="the sound, by its ending")
     parser.add_argument("--seed", type=int, help="the same one gives the same sound; default: 0")

@@ -17,7 +17,7 @@ def add_watermark_flag(parser: argparse._ActionsContainer) -> None:
         "--watermark",
         choices=("perth",),
         help="an inaudible mark that tells who made the sound; perth needs its own package "
-        "(pip install resemble-perth); default: none",
+        "(pip install 'ttsrt_rt[perth]'); default: none",
     )
 
 

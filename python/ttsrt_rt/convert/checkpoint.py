@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ VOICES_NAME = "voices"
 TEXT_NAME = "text"
 SOUND_NAME = "sound"  # a checkpoint of what makes sound of the model's codes
 MAX_CONFIG_BYTES = 16 << 20
+_FILLER = re.compile(r"pad\.\d+")  # what the library's writer aligns tensors with
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,11 @@ def open_tensors(
     try:
         check_tensors(
             declared_s3gen(config) if is_s3gen else declared_tensors(config),
-            {name: (tensor.dtype, tensor.shape) for name, tensor in weights.items()},
+            {
+                name: (tensor.dtype, tensor.shape)
+                for name, tensor in weights.items()
+                if not _FILLER.fullmatch(name)
+            },
         )
     except FormatError as error:
         raise FormatError(f"{folder}: {error}") from error

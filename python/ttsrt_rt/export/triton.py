@@ -19,6 +19,7 @@ from ttsrt_rt.export.triton_fields import (
     config,
 )
 from ttsrt_rt.export.triton_s3gen import S3GEN_INPUTS, S3GEN_OUTPUTS, find_weights, require_package
+from ttsrt_rt.export.triton_sound import NATIVE_INPUTS, TAKEN
 from ttsrt_rt.export.triton_speech import SPEECH_OUTPUTS
 from ttsrt_rt.export.voices import read_voice_arguments
 from ttsrt_rt.options import path_of
@@ -156,9 +157,12 @@ def _codec_files(
         raise ConfigError(f"codec_dir: expected {wanted}, got none")
     folder = path_of(codec_dir, "codec_dir")
     files: dict[str, bytes] = {}
+    speech = {"model": MODEL_NAME, "vocoder": S3GEN_NAME}
+    inputs = S3GEN_INPUTS
     if codec == "native":
         files |= _sound_voices(voices, _open_sound(folder))
         program = _program("triton_sound", "Sound")
+        inputs, speech = NATIVE_INPUTS, {**speech, "vocoder_takes": ",".join(TAKEN)}
     else:
         require_package()
         find_weights(folder)
@@ -166,11 +170,11 @@ def _codec_files(
     vocoder = {"codec_dir": os.path.realpath(folder)}
     return {
         f"{S3GEN_NAME}/config.pbtxt": config(
-            S3GEN_NAME, S3GEN_INPUTS, S3GEN_OUTPUTS, vocoder, is_decoupled=False
+            S3GEN_NAME, inputs, S3GEN_OUTPUTS, vocoder, is_decoupled=False
         ).encode(),
         f"{S3GEN_NAME}/1/model.py": program,
         **files,
-        **_speech_files({"model": MODEL_NAME, "vocoder": S3GEN_NAME}),
+        **_speech_files(speech),
     }
 
 

@@ -1,6 +1,7 @@
 """The tensors of the Triton models, and the text of `config.pbtxt`.
 
-The inputs are fields of `Request`, under the same names; all but the text may be left out.
+The inputs are fields of `Request`, under the same names. All may be left out, but a text is needed:
+as ids, or as a text where the engine has a front end. `flow` is the mode of `Flow`.
 """
 
 from __future__ import annotations
@@ -40,8 +41,11 @@ def _optional(name: str, kind: str) -> Tensor:
 
 
 INPUTS = (
-    Tensor("text_ids", "INT32", (-1,)),
+    Tensor("text_ids", "INT32", (-1,), is_optional=True),
+    _optional("text", "STRING"),
+    _optional("language", "STRING"),
     _optional("voice", "STRING"),
+    _optional("flow", "STRING"),
     _optional("seed", "UINT64"),
     _optional("cfg_scale", "FP32"),
     _optional("temperature", "FP32"),

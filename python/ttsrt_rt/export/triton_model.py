@@ -15,20 +15,22 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ttsrt_rt.decoding_options import Flow
 from ttsrt_rt.errors import CapacityError, ClosedError, ConfigError
 from ttsrt_rt.executor import Executor
-from ttsrt_rt.export.triton_fields import INPUTS
+from ttsrt_rt.export.triton_fields import INPUTS, Tensor
 from ttsrt_rt.export.voices import read_voice_arguments
 from ttsrt_rt.handle import Handle
+from ttsrt_rt.options import FlowMode
 from ttsrt_rt.quoting import show
 from ttsrt_rt.result import Event
 
-__all__ = ["Model", "add_voice", "parameters_of", "sound_tensors", "voice_of"]
+__all__ = ["Model", "add_voice", "fields_of", "parameters_of", "sound_tensors", "voice_of"]
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.05
@@ -150,19 +152,24 @@ def sound_tensors(tensor: Any, samples: NDArray[np.float32] | None, rate: int) -
     return [tensor("waveform", sound), tensor("sample_rate", np.array([rate], np.int32))]
 
 
-def fields_of(utils: Any, request: Any) -> dict[str, Any]:
+def fields_of(utils: Any, request: Any, inputs: Sequence[Tensor] = INPUTS) -> dict[str, Any]:
     """Returns the fields of `Request` that a Triton request brings.
 
+    Args:
+        utils: The module `triton_python_backend_utils`.
+        request: Of Triton.
+        inputs: The inputs of the model.
+
     Raises:
-        ConfigError: A tensor does not have one number, or a voice is no text.
+        ConfigError: A tensor does not have one value, or one that is no text where it must be.
     """
     fields: dict[str, Any] = {}
-    for tensor in INPUTS:
+    for tensor in inputs:
         given = utils.get_input_tensor_by_name(request, tensor.name)
         if given is None:
             continue
         values = given.as_numpy()
-        if tensor.name == "text_ids":
+        if tensor.dims != (1,):
             fields[tensor.name] = values
             continue
         if values.size != 1:
@@ -170,8 +177,18 @@ def fields_of(utils: Any, request: Any) -> dict[str, Any]:
                 f"{tensor.name}: expected one value, got {list(map(int, values.shape))}"
             )
         value = values.reshape(-1)[0]
-        fields[tensor.name] = voice_of(value) if tensor.kind == "STRING" else value.item()
+        fields[tensor.name] = _field_of(tensor, value)
     return fields
+
+
+def _field_of(tensor: Tensor, value: Any) -> object:
+    """The field of a request that one value of a tensor is."""
+    if tensor.kind != "STRING":
+        return value.item()
+    if tensor.name == "voice":
+        return voice_of(value)
+    text = _text_of(tensor.name, value)
+    return Flow(mode=cast("FlowMode", text)) if tensor.name == "flow" else text
 
 
 def add_voice(executor: Executor, path: Path) -> None:
@@ -185,10 +202,17 @@ def add_voice(executor: Executor, path: Path) -> None:
 
 def voice_of(value: object) -> int | str:
     """A voice's name, or the index of a stored voice in decimal digits."""
-    if not isinstance(value, (bytes, str)):
-        raise ConfigError(f"voice: expected a name or a number, got {show(value)}")
-    name = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    name = _text_of("voice", value, "a name or a number")
     return int(name) if name.isascii() and name.isdigit() and len(name) < 10 else name
+
+
+def _text_of(name: str, value: object, kind: str = "a text") -> str:
+    if not isinstance(value, (bytes, str)):
+        raise ConfigError(f"{name}: expected {kind}, got {show(value)}")
+    try:
+        return value.decode("utf-8") if isinstance(value, bytes) else value
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}: expected UTF-8, got {show(value)}") from error
 
 
 async def _others_done() -> None:

@@ -13,10 +13,17 @@ from typing import Any, ClassVar
 
 from ttsrt_rt.errors import ConfigError, Error
 from ttsrt_rt.executor import Executor
-from ttsrt_rt.export.triton_model import add_voice, parameters_of, sound_tensors, voice_of
+from ttsrt_rt.export.triton_fields import INPUTS, Tensor
+from ttsrt_rt.export.triton_model import add_voice, fields_of, parameters_of, sound_tensors
 from ttsrt_rt.handle import Handle
 
-__all__ = ["Sound"]
+__all__ = ["NATIVE_INPUTS", "TAKEN", "Sound"]
+
+TAKEN = ("voice", "seed", "flow")  # the inputs of `ttsrt_speech` that go on to this model
+NATIVE_INPUTS = (
+    Tensor("codes", "INT32", (-1, -1)),
+    *(each for each in INPUTS if each.name in TAKEN),
+)
 
 
 class Sound:
@@ -46,29 +53,19 @@ class Sound:
 
     def _submit(self, request: Any) -> Handle | Error | None:
         """The request in flight; None where no code is sound."""
-        utils = self.utils
-        codes = utils.get_input_tensor_by_name(request, "codes").as_numpy()
-        given = utils.get_input_tensor_by_name(request, "voice")
         try:
+            fields = fields_of(self.utils, request, NATIVE_INPUTS)
+            codes = fields.pop("codes")
             if not (codes < self._executor.engine.info.codebook_vocab).any():
                 return None
-            voice = self._voice(None if given is None else given.as_numpy().reshape(-1)[0])
-            return self._executor.submit(codes=codes.reshape(-1, 1), voice=voice)
+            fields.setdefault("voice", self._first_voice())
+            return self._executor.submit(codes=codes.reshape(-1, 1), **fields)
         except Error as error:
             return error
 
-    def _voice(self, given: object) -> int | str:
-        """The voice of a request, or the first one.
-
-        Raises:
-            ConfigError: There is none.
-        """
-        if given is not None:
-            return voice_of(given)
-        names = self._executor.voices()
-        if not names:
-            raise ConfigError("voice: expected one, as this engine brings none, got none")
-        return names[0]
+    def _first_voice(self) -> str | None:
+        """The voice of requests that name none; None where there is none."""
+        return next(iter(self._executor.voices()), None)
 
     def _response(self, made: Handle | Error | None) -> Any:
         utils = self.utils

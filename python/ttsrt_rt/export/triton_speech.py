@@ -28,9 +28,10 @@ class Speech:
     utils: ClassVar[Any] = None
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Reads the names of the two models."""
+        """Reads the names of the two models, and which inputs the vocoder takes."""
         given = parameters_of(args)
         self._model, self._vocoder = given["model"], given.get("vocoder")
+        self._taken = given.get("vocoder_takes", "voice").split(",")
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Speaks each request, one after another."""
@@ -47,12 +48,11 @@ class Speech:
                 made = [utils.Tensor("waveform", sound)]
                 made.append(utils.Tensor("sample_rate", parts["sample_rate"][-1]))
                 return utils.InferenceResponse(output_tensors=[*made, *tensors])
-            voice = utils.get_input_tensor_by_name(request, "voice")
             wanted = [each.name for each in S3GEN_OUTPUTS]
             inner = utils.InferenceRequest(
                 model_name=self._vocoder,
                 requested_output_names=wanted,
-                inputs=tensors if voice is None else [*tensors, voice],
+                inputs=[*tensors, *self._given(request, self._taken)],
             )
             spoken = inner.exec()
             _check(spoken)
@@ -67,11 +67,13 @@ class Speech:
         utils = self.utils
         sound = SOUND_OUTPUTS if self._vocoder is None else ()
         names = [each.name for each in (*CODE_OUTPUTS, *sound)]
-        given = [utils.get_input_tensor_by_name(request, each.name) for each in INPUTS]
+        fields = [each.name for each in INPUTS]
+        if self._vocoder is not None:
+            fields.remove("flow")  # it makes the sound
         inner = utils.InferenceRequest(
             model_name=self._model,
             requested_output_names=names,
-            inputs=[each for each in given if each is not None],
+            inputs=self._given(request, fields),
         )
         parts: dict[str, list[Any]] = {name: [] for name in names}
         for response in inner.exec(decoupled=True):
@@ -82,11 +84,17 @@ class Speech:
                     parts[name].append(part.as_numpy())
         return parts
 
+    def _given(self, request: Any, names: Sequence[str]) -> list[Any]:
+        """Those of the inputs that a request has."""
+        found = [self.utils.get_input_tensor_by_name(request, name) for name in names]
+        return [each for each in found if each is not None]
+
 
 def _joined(parts: list[Any], empty: Any) -> Any:
     return np.concatenate(parts) if parts else empty
 
 
 def _check(response: Any) -> None:
+    """Passes on what another model refuses: Triton tells the message, and INTERNAL as its code."""
     if response.has_error():
         raise InternalError(response.error().message())

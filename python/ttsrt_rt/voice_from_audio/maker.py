@@ -16,11 +16,18 @@ import numpy.typing as npt
 
 from ttsrt_rt.audio import Sound, read_audio, to_rate
 from ttsrt_rt.audio.rates import check_resampler
-from ttsrt_rt.convert.checkpoint import WEIGHTS_NAME, check_checkpoint, open_tensors, read_config
+from ttsrt_rt.convert.checkpoint import (
+    CONFIG_NAME,
+    SOUND_NAME,
+    WEIGHTS_NAME,
+    check_checkpoint,
+    open_tensors,
+    read_config,
+)
 from ttsrt_rt.convert.s3gen_manifest import FAMILY
 from ttsrt_rt.convert.t3_model import GPT2_VARIANTS, MAX_PROMPT
-from ttsrt_rt.errors import ConfigError
-from ttsrt_rt.options import T3Variant
+from ttsrt_rt.errors import ConfigError, NotFoundError
+from ttsrt_rt.options import T3Variant, path_of
 from ttsrt_rt.quoting import quote, show
 from ttsrt_rt.voice_file import USUAL_EMOTION, VoiceFile
 from ttsrt_rt.voice_from_audio.features import (
@@ -47,6 +54,7 @@ GPT2_LUFS = -27.0
 PROMPT_SECONDS = 10  # of the flow's prompt and of the speaker's embedding
 TOKEN_RATE = 25
 PARTS = ("speech_tokenizer", "speaker_encoder", "voice_encoder")
+ENGINE_PART = "voice_model"  # the folder of an engine that has these parts
 
 
 @dataclass(frozen=True)
@@ -100,14 +108,15 @@ class VoiceMaker:
         """Reads the voice parts of a checkpoint.
 
         Args:
-            checkpoint: the folder that `convert` wrote of an S3Gen beside its `ve.safetensors`.
+            checkpoint: the folder that `convert` wrote of an S3Gen beside its `ve.safetensors`, or
+                of a release with both; or an engine that was built from one of them.
             most: voices that are kept.
 
         Raises:
             NotFoundError, ConfigError, FormatError: it is no such checkpoint, is damaged, or lacks
                 a part.
         """
-        folder = check_checkpoint(checkpoint)
+        folder = check_checkpoint(_home(checkpoint))
         config = read_config(folder)
         if config.get("family") != FAMILY:
             raise ConfigError(
@@ -237,6 +246,21 @@ class VoiceMakers:
             if maker is None:
                 maker = self._makers[checkpoint] = VoiceMaker(checkpoint)
             return maker
+
+
+def _home(folder: str | os.PathLike[str]) -> Path:
+    """Where the voice parts of an engine, or of the checkpoint of a release, are."""
+    path = path_of(folder, "voice_model")
+    if (path / "engine.json").is_file():
+        if not (path / ENGINE_PART / CONFIG_NAME).is_file():
+            raise NotFoundError(
+                f"{path}: expected a folder {ENGINE_PART}, which build makes of an S3Gen with its "
+                "voice encoder, as a voice of a recording is made with it, got none; name the "
+                "checkpoint of such an S3Gen as voice_model"
+            )
+        return path / ENGINE_PART
+    is_release = (path / SOUND_NAME / CONFIG_NAME).is_file()
+    return path / SOUND_NAME if is_release else path
 
 
 def sound_of(audio: object, sample_rate: int | None) -> Sound:

@@ -35,10 +35,13 @@ class TritonError:
     )
 
     def __init__(self, message: str, code: str = INTERNAL) -> None:
-        self._message, self.code = message, code
+        self._message, self._code = message, code
 
     def message(self) -> str:
         return self._message
+
+    def code(self) -> str:
+        return self._code
 
 
 class InferenceResponse:

@@ -70,6 +70,17 @@ def test_codes_are_those_of_the_executor(model: Model, engine: Path, chunk_frame
             TritonError.INVALID_ARG,
             "voice: expected a name or a number",
         ),
+        ({"voice": "0"}, TritonError.INVALID_ARG, "text"),
+        (
+            {"text_ids": TEXT, "voice": np.array([b"\xff"], np.object_)},
+            TritonError.INVALID_ARG,
+            "voice: expected UTF-8",
+        ),
+        (
+            {"text_ids": TEXT, "voice": "0", "flow": "sideways"},
+            TritonError.INVALID_ARG,
+            "flow",
+        ),
         (
             {"text_ids": TEXT, "voice": "0", "max_frames": 1 << 20},
             TritonError.INVALID_ARG,
@@ -85,7 +96,7 @@ def test_bad_requests_end_alone(
     (response,) = bad.sender.all()
     error = response.error()
     assert error is not None
-    assert error.code == code
+    assert error.code() == code
     with pytest.raises(rt.ConfigError, match=message):
         raise rt.ConfigError(error.message())
     assert not good.sender.all()[-1].has_error()
@@ -99,7 +110,7 @@ def test_a_client_that_goes_cancels_its_request(model: Model) -> None:
     error = responses[-1].error()
     assert len(responses) == 1
     assert error is not None
-    assert (error.code, error.message()) == (TritonError.CANCELLED, "the request was cancelled")
+    assert (error.code(), error.message()) == (TritonError.CANCELLED, "the request was cancelled")
     again = Request(text_ids=TEXT, voice="0", max_frames=4)
     model.execute([again])
     assert not again.sender.all()[-1].has_error()
@@ -118,7 +129,7 @@ def test_the_end_of_the_server_ends_requests(engine: Path, tmp_path: Path) -> No
     model.execute([late])
     error = late.sender.all()[-1].error()
     assert error is not None
-    assert error.code == TritonError.UNAVAILABLE
+    assert error.code() == TritonError.UNAVAILABLE
 
 
 def write_array(path: Path, values: np.ndarray) -> None:
