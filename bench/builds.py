@@ -7,7 +7,8 @@ A build is a folder with the extension module `_core` and its library (this tree
 it), a folder with both somewhere below it (a build folder), or one with the package `ttsrt_rt`
 (what `pip install --target` makes). Each runs in a process of its own, and both take turns, in the
 other order every second time. The cases are those of the CPU's tables in docs/performance.md:
-products of one row to 512, steps of one guided request, crowds, and encoding and prefill. Engines
+products of one row to 512, steps of one guided request, crowds, the first frames (their median) of
+8 requests that come at once, and encoding and prefill. Engines
 are made by the first build where they are not there yet. A ratio is the time after over the time
 before, of samples that follow each other; "slower" is a median above --most.
 """
@@ -33,7 +34,7 @@ from ttsrt_rt.errors import ConfigError, Error, InternalError
 
 __all__ = ["Build", "Sample", "build_at", "cases_of", "main", "slower"]
 
-PARTS = ("products", "steps", "crowds", "phase")
+PARTS = ("products", "steps", "crowds", "first", "phase")
 KINDS = ("float32", "bfloat16", "w8a16", "w8a8", "w4a16", "w4a8")
 _ROWS = (1, 2, 16, 64, 512)
 _CROWD_KINDS = ("bfloat16", "w8a16", "w8a8")
@@ -112,6 +113,8 @@ class Sample:
             return f"{self.size} {self.kind}, a step of one request"
         if self.part == "crowds":
             return f"{self.size} {self.kind}, a frame of {self.count} requests"
+        if self.part == "first":
+            return f"{self.size} {self.kind}, first frames of {self.count} arrivals"
         return f"{self.size} {self.kind}, encoding and prefill"
 
 
@@ -126,6 +129,8 @@ def cases_of(parts: Sequence[str], kinds: Sequence[str], rows: Sequence[int]) ->
     if "crowds" in parts:
         chosen = [kind for kind in _CROWD_KINDS if kind in kinds]
         found += [Sample("crowds", kind, count, "2503") for kind in chosen for count in _COUNTS]
+    if "first" in parts:
+        found += [Sample("first", kind, 8, "2503") for kind in _CROWD_KINDS if kind in kinds]
     if "phase" in parts:
         found += [Sample("phase", kind, 1, "2503") for kind in _PHASE_KINDS if kind in kinds]
     return found

@@ -68,14 +68,14 @@ def _engine(case: dict[str, Any], folder: Path, slots: int) -> Path:
 def _requests(
     case: dict[str, Any], folder: Path, threads: int, stack: ExitStack
 ) -> Callable[[], float]:
-    """Milliseconds per frame of a crowd, of a step of one, or until the first frame of one."""
+    """Milliseconds per frame of a crowd, of a step of one, or until first frames."""
     from ttsrt_rt.bench.crowd import Crowd, run_crowd
     from ttsrt_rt.bench.facts import EngineFacts
     from ttsrt_rt.bench.requests import RequestShape
     from ttsrt_rt.executor import Executor
 
     part, count = case["part"], case["count"]
-    engine = _engine(case, folder, 32 if part == "crowds" else 1)
+    engine = _engine(case, folder, 32 if part in ("crowds", "first") else 1)
     executor = stack.enter_context(Executor(engine, device="cpu", num_threads=threads))
     facts = EngineFacts.of(executor.engine)
     text, context, frames = _TEXT, _CONTEXT, _FRAMES
@@ -93,7 +93,7 @@ def _requests(
         crowd.add(*run_crowd(executor, count, facts, shape))
         if part == "crowds":
             return 1e3 / crowd.frames_per_second[0]
-        return crowd.first_frame_ms[0] if part == "phase" else crowd.step_ms[0]
+        return crowd.step_ms[0] if part == "steps" else crowd.first_frame_ms[0]
 
     run()  # to warm up
     return run

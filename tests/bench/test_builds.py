@@ -43,12 +43,13 @@ def test_where_builds_are(tmp_path: Path) -> None:
 
 
 def test_the_cases() -> None:
-    assert len(builds.cases_of(builds.PARTS, builds.KINDS, [1, 2])) == 6 * 2 + 2 * 6 + 9 + 4
-    found = builds.cases_of(["crowds", "phase"], ["w8a8", "w4a8"], [])
+    assert len(builds.cases_of(builds.PARTS, builds.KINDS, [1, 2])) == 6 * 2 + 2 * 6 + 9 + 3 + 4
+    found = builds.cases_of(["crowds", "first", "phase"], ["w8a8", "w4a8"], [])
     assert [sample.name for sample in found] == [
         "2503 w8a8, a frame of 1 requests",
         "2503 w8a8, a frame of 8 requests",
         "2503 w8a8, a frame of 32 requests",
+        "2503 w8a8, first frames of 8 arrivals",
         "2503 w8a8, encoding and prefill",
     ]
 

@@ -11,74 +11,84 @@ namespace {
 constexpr double kWindow = 0.1;
 // Smaller losses of the latest member are not worth a change.
 constexpr double kNotable = 0.2;
+// A smaller team must promise so many times of what is done.
+constexpr double kMargin = 1.05;
+// A team that runs for such a share of its quota, which is rounded up, is stopped by it.
+constexpr double kQuotaShare = 0.7;
 // Seconds of runs until all members take part again: at first, and at most.
 constexpr double kLeastPatience = 0.5;
 constexpr double kMostPatience = 16.0;
-// A larger size of the same speed is not preferred; this is for rounding.
-constexpr double kMargin = 1.001;
 
 }  // namespace
 
-TeamSize::TeamSize(std::int32_t num_members, bool is_pinned)
+TeamSize::TeamSize(std::int32_t num_members, std::optional<std::int32_t> quota)
     : num_members_(num_members),
-      is_pinned_(is_pinned),
+      quota_(quota),
       size_(num_members),
-      lost_(static_cast<std::size_t>(num_members), 0.0),
+      times_(static_cast<std::size_t>(num_members)),
       patience_(kLeastPatience) {
-  order_.reserve(lost_.size());
-  exchanges_.reserve(lost_.size());
+  order_.reserve(times_.size());
+  exchanges_.reserve(times_.size());
 }
 
-bool TeamSize::add(double seconds, const std::vector<double>& lost) {
-  const auto taking_part = static_cast<std::size_t>(size_);
-  for (std::size_t i = 0; i < taking_part; ++i) lost_[i] += std::clamp(lost[i], 0.0, seconds);
+bool TeamSize::add(double seconds, const std::vector<MemberTime>& times) {
+  for (std::size_t i = 0; i < static_cast<std::size_t>(size_); ++i) {
+    times_[i].worked += std::clamp(times[i].worked, 0.0, seconds);
+    times_[i].lost += std::clamp(times[i].lost, 0.0, seconds);
+  }
   seconds_ += seconds;
   exchanges_.clear();
   if (num_members_ == 1 || seconds_ < kWindow) return false;
   const std::int32_t before = size_;
   close_window();
-  std::fill(lost_.begin(), lost_.end(), 0.0);
+  std::fill(times_.begin(), times_.end(), MemberTime{});
   seconds_ = 0.0;
   return size_ != before;
 }
 
 void TeamSize::close_window() {
-  for (double& lost : lost_) lost /= seconds_;
   order_.resize(static_cast<std::size_t>(size_));
   std::iota(order_.begin(), order_.end(), 0);
   std::sort(order_.begin(), order_.end(), [this](std::int32_t a, std::int32_t b) {
-    const double one = lost_[static_cast<std::size_t>(a)];
-    const double other = lost_[static_cast<std::size_t>(b)];
+    const double one = times_[static_cast<std::size_t>(a)].lost;
+    const double other = times_[static_cast<std::size_t>(b)].lost;
     return one != other ? one < other : a < b;
   });
   const bool was_trial = std::exchange(is_trial_, false);
   const std::int32_t best = best_size();
   rested_ += seconds_;
   if (best < size_) {
-    patience_ = was_trial ? std::min(2.0 * patience_, kMostPatience) : kLeastPatience;
+    if (was_trial) patience_ = std::min(2.0 * patience_, kMostPatience);
     shrink_to(best);
-  } else if (size_ < num_members_ && rested_ >= patience_) {
-    grow();
   } else if (was_trial) {
     patience_ = kLeastPatience;
+  } else if (size_ < num_members_ && rested_ >= patience_) {
+    grow();
   }
 }
 
 std::int32_t TeamSize::best_size() {
   const auto lost_by = [this](std::int32_t at) {
-    return lost_[static_cast<std::size_t>(order_[static_cast<std::size_t>(at)])];
+    const std::int32_t member = order_[static_cast<std::size_t>(at)];
+    return times_[static_cast<std::size_t>(member)].lost / seconds_;
   };
   if (lost_by(size_ - 1) < kNotable) return size_;
-  std::int32_t best = 1;
-  double most = 0.0;
-  double freed = 0.0;  // time of all that would rest
-  for (std::int32_t size = 1; size <= size_; ++size) freed += 1.0 - lost_by(size - 1);
-  for (std::int32_t size = 1; size <= size_; ++size) {
+  double done = 0.0;     // by how many members that never wait
+  double running = 0.0;  // members, on average
+  for (std::int32_t at = 0; at < size_; ++at) {
+    done += times_[static_cast<std::size_t>(at)].worked / seconds_;
+    running += 1.0 - lost_by(at);
+  }
+  const bool is_stopped = quota_.has_value() && running >= kQuotaShare * *quota_;
+  std::int32_t best = size_;
+  double most = kMargin * done;
+  double freed = running;  // by those that would rest
+  for (std::int32_t size = 1; size < size_; ++size) {
     freed -= 1.0 - lost_by(size - 1);
-    const double gained = is_pinned_ ? 0.0 : freed / size;
-    const double speed = size * (1.0 - std::max(lost_by(size - 1) - gained, 0.0));
-    if (speed <= kMargin * most) continue;
-    most = speed;
+    const double gained = is_stopped ? freed / size : 0.0;
+    const double promised = size * (1.0 - std::max(lost_by(size - 1) - gained, 0.0));
+    if (promised <= most) continue;
+    most = promised;
     best = size;
   }
   return best;

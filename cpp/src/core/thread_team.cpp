@@ -42,10 +42,11 @@ constexpr std::int64_t kWake = 100'000;  // nanoseconds
 constexpr std::uint32_t kActiveBits = 12;
 constexpr std::uint32_t kActiveMask = (1U << kActiveBits) - 1;
 
-std::int64_t steady_nanoseconds() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch())
-      .count();
+std::int64_t nanoseconds(Clock::duration time) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
 }
+
+std::int64_t steady_nanoseconds() { return nanoseconds(Clock::now().time_since_epoch()); }
 
 std::int64_t thread_nanoseconds([[maybe_unused]] std::int32_t thread) {
 #ifdef CLOCK_THREAD_CPUTIME_ID
@@ -153,16 +154,22 @@ void WaitWord::set(std::uint32_t value) {
   wake_all(value_);
 }
 
-std::uint32_t WaitWord::await_change(std::uint32_t old, Slept& slept) {
-  for (Clock::time_point until;;) {
+std::uint32_t WaitWord::await_change(std::uint32_t old, Waited& waited) {
+  for (Clock::time_point begin;;) {
     for (int i = 0; i < kLooks; ++i) {
       const std::uint32_t now = get();
-      if (now != old) return now;
-      pause();
+      if (now == old) {
+        pause();
+        continue;
+      }
+      if (begin != Clock::time_point()) waited.spun += nanoseconds(Clock::now() - begin);
+      return now;
     }
     const Clock::time_point moment = Clock::now();
-    if (until == Clock::time_point()) until = moment + kSpin;
-    if (moment >= until) break;
+    if (begin == Clock::time_point()) begin = moment;
+    if (moment < begin + kSpin) continue;
+    waited.spun += nanoseconds(moment - begin);
+    break;
   }
   const std::int64_t begin = steady_nanoseconds();
   sleepers_.fetch_add(1, std::memory_order_seq_cst);
@@ -171,8 +178,8 @@ std::uint32_t WaitWord::await_change(std::uint32_t old, Slept& slept) {
   sleepers_.fetch_sub(1, std::memory_order_relaxed);
   // A thread that saw the new value before it slept may read an older moment.
   const std::int64_t woken = woken_.load(std::memory_order_relaxed);
-  slept.nanoseconds += (woken >= begin ? woken : steady_nanoseconds()) - begin;
-  ++slept.times;
+  waited.slept += (woken >= begin ? woken : steady_nanoseconds()) - begin;
+  ++waited.sleeps;
   return now;
 }
 
@@ -184,8 +191,8 @@ ThreadTeam::ThreadTeam(std::int32_t num_threads, const TeamOptions& options)
       group_size_(group_size_of(num_threads_)),
       groups_(static_cast<std::size_t>((num_threads_ + group_size_ - 1) / group_size_)),
       members_(static_cast<std::size_t>(num_threads_)),
-      lost_(static_cast<std::size_t>(num_threads_), 0.0),
-      size_(num_threads_, options.is_pinned) {
+      times_(members_.size()),
+      size_(num_threads_, may_shrink_ ? quota_cores() : std::nullopt) {
   TTSRT_CHECK(ConfigError, num_threads_ <= static_cast<std::int32_t>(kActiveMask),
               "num_threads: expected at most ", kActiveMask, ", got ", num_threads_);
   if (options.is_pinned) cores_ = choose_cores(num_threads_);
@@ -240,7 +247,7 @@ void ThreadTeam::call(std::int32_t num_active) {
 // rest_ is read before job_: if threads that rest are called in between, rest_ has changed, and
 // waiting for that ends at once.
 void ThreadTeam::work(std::int32_t thread) {
-  Slept unused;
+  Waited unused;
   for (std::uint32_t seen = 0;;) {
     const std::uint32_t rest = rest_.get();
     const std::uint32_t job = job_.get();
@@ -289,21 +296,23 @@ bool ThreadTeam::run_thread(std::int32_t thread) {
 void ThreadTeam::run_function(std::int32_t thread) {
   if (!may_shrink_) return function_(context_, thread);
   Member& own = members_[static_cast<std::size_t>(thread)];
-  own.slept = {};
+  own.waited = {};
   const std::int64_t begin = cpu_time_(thread);
   function_(context_, thread);
   const std::int64_t ran = cpu_time_(thread) - begin;
   const std::int64_t spent = steady_nanoseconds() - begin_;
-  own.lost = spent - ran - own.slept.nanoseconds - (own.slept.times + 1) * kWake;
+  const Waited& waited = own.waited;
+  const std::int64_t lost =
+      std::max<std::int64_t>(spent - ran - waited.slept - (waited.sleeps + 1) * kWake, 0);
+  own.time = {1e-9 * static_cast<double>(spent - lost - waited.slept - waited.spun),
+              1e-9 * static_cast<double>(lost)};
 }
 
 void ThreadTeam::adapt() {
-  for (std::int32_t t = 0; t < num_active_; ++t) {
-    const auto at = static_cast<std::size_t>(t);
-    lost_[at] = 1e-9 * static_cast<double>(members_[at].lost);
-  }
+  for (std::size_t t = 0; t < static_cast<std::size_t>(num_active_); ++t)
+    times_[t] = members_[t].time;
   const double seconds = 1e-9 * static_cast<double>(steady_nanoseconds() - begin_);
-  if (!size_.add(seconds, lost_)) return;
+  if (!size_.add(seconds, times_)) return;
   num_active_ = size_.size();
   if (cores_.empty()) return;
   for (const auto& [one, other] : size_.exchanges()) exchange_cores(one, other);
@@ -341,8 +350,8 @@ bool ThreadTeam::arrive() {
   const bool ends_round =
       is_last(groups_[static_cast<std::size_t>(group)], size) && is_last(arrived_, num_groups);
   if (!ends_round) {
-    Slept& slept = members_[static_cast<std::size_t>(own_thread)].slept;
-    return (round_.await_change(round, slept) & 1U) == 0;
+    Waited& waited = members_[static_cast<std::size_t>(own_thread)].waited;
+    return (round_.await_change(round, waited) & 1U) == 0;
   }
   const bool has_failed = failing_.load(std::memory_order_acquire);
   round_.set(((round | 1U) + 1U) | (has_failed ? 1U : 0U));

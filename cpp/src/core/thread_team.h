@@ -10,8 +10,8 @@
 //
 // A team may shrink (TeamOptions): where the system does not run some of its threads, so that the
 // others would wait for them at every barrier, fewer take part in the next runs. What a thread lost
-// in a run is the time from its start that the thread was neither running, by the system's clock of
-// its CPU time, nor asleep until the others had arrived. A time slice that goes to another process
+// in a run is the time from its start in which the thread neither ran, by the system's clock of its
+// CPU time, nor slept until the others had arrived. A time slice that goes to another process
 // is lost, and so is the time for which a quota stops the process; what a hypervisor takes away is
 // lost where the system counts it as such.
 #pragma once
@@ -32,10 +32,11 @@ namespace ttsrt {
 // Returns the cores that the calling thread may use; none where the system does not tell.
 std::vector<std::int32_t> allowed_cores();
 
-// How long a thread slept, until it was to be woken.
-struct Slept {
-  std::int64_t nanoseconds = 0;
-  std::int32_t times = 0;
+// How long a thread waited, in nanoseconds: until it was to be woken, where it slept.
+struct Waited {
+  std::int64_t spun = 0;
+  std::int64_t slept = 0;
+  std::int32_t sleeps = 0;
 };
 
 // A number on whose changes threads wait: they spin, then sleep.
@@ -43,8 +44,9 @@ class alignas(64) WaitWord {
  public:
   std::uint32_t get() const { return value_.load(std::memory_order_acquire); }
   void set(std::uint32_t value);  // wakes all sleepers
-  // Waits until it is not `old`; returns it, and adds to `slept`.
-  std::uint32_t await_change(std::uint32_t old, Slept& slept);
+  // Waits until it is not `old`; returns it, and adds to `waited`. Less than a microsecond is not
+  // counted.
+  std::uint32_t await_change(std::uint32_t old, Waited& waited);
 
  private:
   std::atomic<std::uint32_t> value_{0};
@@ -95,8 +97,8 @@ class ThreadTeam {
 
   // What a thread knows of its time in a run.
   struct alignas(64) Member {
-    Slept slept;
-    std::int64_t lost = 0;  // nanoseconds
+    Waited waited;
+    MemberTime time;
   };
 
   void start_workers();
@@ -136,7 +138,7 @@ class ThreadTeam {
   std::exception_ptr error_;  // of the thread that set failing_ first
   std::int64_t begin_ = 0;    // of the run, in steady nanoseconds
   std::vector<Member> members_;
-  std::vector<double> lost_;  // [threads] seconds of the last run
+  std::vector<MemberTime> times_;  // [threads] of the last run
   TeamSize size_;
   bool is_caller_pinned_ = false;
   std::unique_ptr<std::vector<std::thread>, DeleteAtHome> workers_{new std::vector<std::thread>};

@@ -147,7 +147,7 @@ double Sequence::lead_of(std::int32_t index) const {
 // Frames count from when they are there: a step that is launched ends before the next plan, or the
 // plan is one of a device that takes all requests in about the time of one.
 double Sequence::lead_of_steps() const {
-  if (frame_rate == 0.0 || makes_sound()) return StopView::kNobody;
+  if (frame_rate == 0.0 || makes_sound() || waits_for_text()) return StopView::kNobody;
   if (frames == 0) return StopView::kUnheard;
   const std::chrono::duration<double> played = Clock::now() - first_frame;
   return frames / frame_rate - played.count();

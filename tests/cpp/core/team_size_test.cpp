@@ -1,8 +1,9 @@
-// Which size a team takes, for losses that are made up.
+// Which size a team takes, for times that are made up.
 #include "core/team_size.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace ttsrt {
@@ -10,21 +11,30 @@ namespace {
 
 constexpr double kRun = 0.01;
 
-// Runs of 10 ms, in which each member that takes part loses its share of them.
+// Runs of 10 ms, in which each member that takes part loses its share of them, and waits for such a
+// share of what the latest one loses.
 class Team {
  public:
-  Team(std::int32_t members, bool is_pinned)
-      : size_(members, is_pinned), lost_(static_cast<std::size_t>(members), 0.0) {}
+  explicit Team(std::int32_t members, std::optional<std::int32_t> quota = std::nullopt)
+      : size_(members, quota),
+        lost_(static_cast<std::size_t>(members), 0.0),
+        times_(lost_.size()) {}
 
-  void lose(std::size_t member, double share) { lost_[member] = share * kRun; }
-  void lose(double share) { lost_.assign(lost_.size(), share * kRun); }
+  void lose(std::size_t member, double share) { lost_[member] = share; }
+  void lose(double share) { lost_.assign(lost_.size(), share); }
+  void wait(double share) { waits_ = share; }
 
   // Seconds of runs until the size changes; more than 60 if it doesn't.
   double run_until_changed() {
     double seconds = 0.0;
     do {
+      const double latest = *std::max_element(lost_.begin(), lost_.begin() + size());
+      for (std::size_t i = 0; i < lost_.size(); ++i) {
+        const double worked = 1.0 - lost_[i] - waits_ * (latest - lost_[i]);
+        times_[i] = {kRun * worked, kRun * lost_[i]};
+      }
       seconds += kRun;
-    } while (!size_.add(kRun, lost_) && seconds < 60.0);
+    } while (!size_.add(kRun, times_) && seconds < 60.0);
     return seconds;
   }
   std::int32_t size() const { return size_.size(); }
@@ -33,10 +43,12 @@ class Team {
  private:
   TeamSize size_;
   std::vector<double> lost_;
+  std::vector<MemberTime> times_;
+  double waits_ = 1.0;
 };
 
 TEST(TeamSize, AMemberThatLosesHalfRests) {
-  Team team(16, false);
+  Team team(16);
   team.lose(5, 0.5);
   EXPECT_LT(team.run_until_changed(), 0.15);
   EXPECT_EQ(team.size(), 15);
@@ -44,23 +56,31 @@ TEST(TeamSize, AMemberThatLosesHalfRests) {
 
 // 64 members: one that rests is the 64th part of the team.
 TEST(TeamSize, OneOfManyCostsOne) {
-  Team team(64, true);
+  Team team(64);
   team.lose(63, 0.3);
   team.run_until_changed();
   EXPECT_EQ(team.size(), 63);
 }
 
 TEST(TeamSize, SmallLossesAreLeft) {
-  Team team(16, false);
+  Team team(16);
   team.lose(0.1);
   EXPECT_GT(team.run_until_changed(), 60.0);
   EXPECT_EQ(team.size(), 16);
 }
 
+// Where others take over the work of a late member, it does no harm.
+TEST(TeamSize, AMemberForWhichNobodyWaitsStays) {
+  Team team(16);
+  team.lose(5, 0.5);
+  team.wait(0.05);
+  EXPECT_GT(team.run_until_changed(), 60.0);
+}
+
 // Two threads of which one runs for 60 % of the time do 1.2 times what one does, and 0.8 times with
 // 40 %.
 TEST(TeamSize, TheSecondOfTwoRestsFromHalfOn) {
-  Team team(2, true);
+  Team team(2);
   team.lose(1, 0.4);
   EXPECT_GT(team.run_until_changed(), 60.0);
   team.lose(1, 0.6);
@@ -68,24 +88,28 @@ TEST(TeamSize, TheSecondOfTwoRestsFromHalfOn) {
   EXPECT_EQ(team.size(), 1);
 }
 
-// A quota of half of the cores stops all members alike: half of them then never stop.
+// A quota of half of the cores stops all members alike, in the middle of what they do: half of them
+// then never stop.
 TEST(TeamSize, AQuotaLeavesAsManyAsItAllows) {
-  Team team(16, false);
+  Team team(16, 8);
   team.lose(0.5);
+  team.lose(3, 0.6);
   team.run_until_changed();
   EXPECT_EQ(team.size(), 8);
 }
 
-// Members that are bound to cores lose what they lose, however many take part.
-TEST(TeamSize, PinnedMembersThatAllLoseStay) {
-  Team team(16, true);
-  team.lose(0.5);
-  EXPECT_GT(team.run_until_changed(), 60.0);
-  EXPECT_EQ(team.size(), 16);
+// Without a quota, others run on the cores in that time, and would have those of members that rest.
+TEST(TeamSize, MembersThatAllLoseStay) {
+  for (const std::optional<std::int32_t> quota : {std::optional<std::int32_t>{}, {16}}) {
+    Team team(16, quota);
+    team.lose(0.5);
+    EXPECT_GT(team.run_until_changed(), 60.0);
+    EXPECT_EQ(team.size(), 16);
+  }
 }
 
 TEST(TeamSize, ItGrowsWhenTheCoresAreBack) {
-  Team team(4, false);
+  Team team(4);
   team.lose(3, 0.9);
   team.run_until_changed();
   ASSERT_EQ(team.size(), 3);
@@ -99,7 +123,7 @@ TEST(TeamSize, ItGrowsWhenTheCoresAreBack) {
 
 // Every attempt that was too early doubles the time until the next one, up to 16 seconds.
 TEST(TeamSize, AttemptsBecomeRare) {
-  Team team(4, false);
+  Team team(4);
   team.lose(3, 0.9);
   double last = 0.0;
   for (int attempt = 0; attempt < 8; ++attempt) {
@@ -124,7 +148,7 @@ TEST(TeamSize, AttemptsBecomeRare) {
 
 // The third and the fourth go on with the cores of the first and the second.
 TEST(TeamSize, MembersThatGoOnTakeTheBetterCores) {
-  Team team(4, true);
+  Team team(4);
   team.lose(0, 0.9);
   team.lose(1, 0.8);
   team.run_until_changed();
@@ -141,7 +165,7 @@ TEST(TeamSize, MembersThatGoOnTakeTheBetterCores) {
 }
 
 TEST(TeamSize, OneMemberIsATeam) {
-  Team team(1, false);
+  Team team(1, 1);
   team.lose(1.0);
   EXPECT_GT(team.run_until_changed(), 60.0);
   EXPECT_EQ(team.size(), 1);

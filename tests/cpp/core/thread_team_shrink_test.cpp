@@ -36,7 +36,8 @@ struct Work {
   bool is_broken = false;
 };
 
-// A run of about 2 ms with two barriers; true if each thread of the team was in all of it.
+// A run of two barriers; true if each thread of the team was in all of it. The others wait for
+// kLate while its core is taken.
 bool run_once(ThreadTeam& team, Work& work) {
   work.team = &team;
   const std::int32_t active = team.num_active();
@@ -49,7 +50,8 @@ bool run_once(ThreadTeam& team, Work& work) {
         std::int32_t present = 0;
         for (const int count : at.counts) present += count;
         if (present != at.team->num_active()) at.is_broken = true;
-        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        const bool is_late = thread == kLate && is_taken.load();
+        std::this_thread::sleep_for(std::chrono::milliseconds(is_late ? 8 : 2));
         at.team->barrier();
       },
       &work);
