@@ -107,6 +107,7 @@ INCLUDES = {
         "cuda/cache_layout.h",
         "cuda/check.h",
         "cuda/launch.h",
+        "cuda/launch_whole.h",
         "cuda/rows_layout.h",
         "cuda/views.h",
         "common/",

@@ -66,6 +66,7 @@ void LaunchAttributes::check(const char* plugin) const {
   check_is_count(plugin, "max_blocks", 0, max_blocks);
   check_is_count(plugin, "codebooks", 0, codebooks);
   check_is_count(plugin, "code_width", 0, code_width);
+  check_is_count(plugin, "max_segments", 0, max_segments);
   check_at_most(plugin, "the tables of a launch", std::numeric_limits<std::int32_t>::max(),
                 layout().numbers());
 }
@@ -77,6 +78,8 @@ cuda::RowsLayout LaunchAttributes::layout() const {
   layout.max_blocks = max_blocks;
   layout.codebooks = codebooks;
   layout.code_width = code_width;
+  layout.has_items = max_segments > 0;
+  layout.max_tiles = layout.has_items ? tiles().most(max_rows) : 0;
   return layout;
 }
 

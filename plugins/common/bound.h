@@ -33,6 +33,8 @@ struct LaunchAttributes {
   std::int32_t max_blocks = 0;  // of a segment's block table
   std::int32_t codebooks = 1;   // that a slot keeps: C*S
   std::int32_t code_width = 0;  // ids of a row of codes
+  // Segments of a launch whose ops see whole items, which has arrays of its own; 0: none does.
+  std::int32_t max_segments = 0;
 
   template <class Self, class Visit>
   static void each(Self& self, const Visit& visit) {
@@ -41,9 +43,11 @@ struct LaunchAttributes {
     visit("max_blocks", self.max_blocks);
     visit("codebooks", self.codebooks);
     visit("code_width", self.code_width);
+    visit("max_segments", self.max_segments);
   }
   void check(const char* plugin) const;
   cuda::RowsLayout layout() const;
+  cuda::ItemTiles tiles() const { return {max_segments}; }
   std::int64_t draws() const { return layout().draws(); }
   // Draws of a launch of so many rows at most.
   std::int32_t most_draws(std::int32_t rows) const { return rows < max_draws ? rows : max_draws; }

@@ -3,6 +3,7 @@
 
 #include "common/codebook_embed.h"
 #include "common/draws.h"
+#include "common/items.h"
 #include "common/launches.h"
 #include "common/local_transformer.h"
 #include "common/masked_attention.h"
@@ -13,14 +14,24 @@
 namespace ttsrt::plugins {
 
 const std::vector<Kind>& kinds() {
-  static const std::vector<Kind> all = {
-      BeginLaunch::describe(),     ClearScores::describe(),
-      CodebookEmbed::describe(),   CrossAttentionPrior::describe(),
-      FinishStep::describe(),      GiveResults::describe(),
-      GuidedSample::describe(),    LocalTransformer::describe(),
-      MaskedAttention::describe(), PriorUpdate::describe(),
-      StoreContext::describe(),    StoreMemory::describe(),
-      Unfold::describe()};
+  static const std::vector<Kind> all = {AddModulated::describe(),
+                                        BeginLaunch::describe(),
+                                        ClearScores::describe(),
+                                        CodebookEmbed::describe(),
+                                        CrossAttentionPrior::describe(),
+                                        FinishStep::describe(),
+                                        FlowStep::describe(),
+                                        GiveResults::describe(),
+                                        GroupedConv::describe(),
+                                        GuidedSample::describe(),
+                                        LoadRows::describe(),
+                                        LocalTransformer::describe(),
+                                        MaskedAttention::describe(),
+                                        ModulatedNorm::describe(),
+                                        PriorUpdate::describe(),
+                                        StoreContext::describe(),
+                                        StoreMemory::describe(),
+                                        Unfold::describe()};
   return all;
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/heads.h"
 #include "cuda/launch.h"
+#include "cuda/launch_whole.h"
 
 namespace ttsrt::plugins {
 
@@ -9,8 +10,7 @@ MaskedAttention::MaskedAttention(MaskedAttentionAttributes attributes)
     : OpOf(std::move(attributes)) {
   check();
   const std::int64_t width = std::int64_t{at_.heads} * at_.head_dim;
-  const std::int64_t kv_width = std::int64_t{at_.kv_heads} * at_.head_dim;
-  signature_.add_input({"qkv", Type::float32, {'R', width + 2 * kv_width}});
+  signature_.add_input({"qkv", Type::float32, {'R', qkv_width()}});
   at_.launch.add_to(signature_);
   at_.faults.add_to(signature_, at_.launch);
   const Type type = float_type(kName, "cache_type", at_.cache.cache_type);
@@ -21,6 +21,10 @@ MaskedAttention::MaskedAttention(MaskedAttentionAttributes attributes)
   }
   if (at_.rope_rows > 0)
     signature_.add_input({"rope", Type::float32, {at_.rope_rows, at_.rope_width}});
+  if (at_.has_head_norms != 0) {
+    signature_.add_input({"q_norm", Type::float32, {width}});
+    signature_.add_input({"k_norm", Type::float32, {std::int64_t{at_.kv_heads} * at_.head_dim}});
+  }
   if (score_heads() != 0) {
     at_.slots.add_to(signature_, at_.launch);
     add_scores(signature_, at_.launch, at_.slots);
@@ -40,6 +44,13 @@ void MaskedAttention::check() const {
   if (at_.rope_rows > 0) check_rope(kName, at_.rope_width, at_.head_dim);
   TTSRT_CHECK(ConfigError, score_heads() == 0 || keeps(), kName,
               ": score_heads: expected a cache, of which the scores are, got cache_blocks 0");
+  check_is_one_of(kName, "rope_heads", 0, at_.heads, at_.rope_heads);
+  check_is_one_of(kName, "has_head_norms", 0, 1, at_.has_head_norms);
+  if (!is_of_items()) return;
+  TTSRT_CHECK(ConfigError, !keeps(), kName,
+              ": rope_heads, has_head_norms: expected no cache, got cache_blocks ",
+              at_.cache.cache_blocks);
+  check_at_least(kName, "max_segments", 1, at_.launch.max_segments);
 }
 
 std::uint64_t MaskedAttention::score_heads() const {
@@ -48,7 +59,36 @@ std::uint64_t MaskedAttention::score_heads() const {
   return std::uint64_t{high} << 32 | low;
 }
 
+std::size_t MaskedAttention::workspace_bytes() const {
+  if (!is_of_items()) return 0;
+  return static_cast<std::size_t>(at_.launch.max_rows * qkv_width()) * sizeof(float);
+}
+
+void MaskedAttention::enqueue_item(const Call& call) const {
+  cuda::ItemAttentionArgs args;
+  args.rows = at_.launch.view(call);
+  args.qkv = call.input<const float>("qkv");
+  args.prepared = call.workspace();
+  args.out = call.output<float>("out");
+  args.heads = at_.heads;
+  args.kv_heads = at_.kv_heads;
+  args.head_dim = at_.head_dim;
+  args.scale = score_scale(at_.scale, at_.head_dim);
+  args.is_causal = at_.is_causal != 0;
+  args.rope = call.input<const float>("rope");
+  args.rope_width = args.rope == nullptr ? 0 : at_.rope_width;
+  args.rope_heads = at_.rope_heads;
+  args.q_norm = call.input<const float>("q_norm");
+  args.k_norm = call.input<const float>("k_norm");
+  args.head_norm_epsilon = at_.head_norm_epsilon;
+  args.max_rows = call.rows();
+  args.max_tiles = at_.launch.tiles().most(call.rows());
+  cuda::prepare_heads(args, call.stream);
+  cuda::item_attention(args, call.stream);
+}
+
 void MaskedAttention::enqueue(const Call& call) const {
+  if (is_of_items()) return enqueue_item(call);
   cuda::SelfAttentionArgs args;
   args.rows = at_.launch.view(call);
   args.slots = at_.slots.view(call, at_.launch);

@@ -1,5 +1,6 @@
 // ops::SelfAttention over the paged cache, which it extends, or over the rows of a segment, with
-// rope and the alignment scores of draws.
+// rope and the alignment scores of draws. Norms of heads and a rope of some heads, which whole
+// items have, need a launch with `max_segments`.
 #pragma once
 
 #include "common/bound.h"
@@ -22,6 +23,9 @@ struct MaskedAttentionAttributes {
   std::int32_t score_heads_low = 0;   // bits of heads 0..31 that add to the scores
   std::int32_t score_heads_high = 0;  // and of heads 32..63
   float score_share = 1.0F;
+  std::int32_t rope_heads = 0;      // that the rope turns, from the first on; 0: all
+  std::int32_t has_head_norms = 0;  // 1: RMS norms of each head of queries and keys
+  float head_norm_epsilon = 1e-6F;
 
   template <class Self, class Visit>
   static void each(Self& self, const Visit& visit) {
@@ -40,6 +44,9 @@ struct MaskedAttentionAttributes {
     visit("score_heads_low", self.score_heads_low);
     visit("score_heads_high", self.score_heads_high);
     visit("score_share", self.score_share);
+    visit("rope_heads", self.rope_heads);
+    visit("has_head_norms", self.has_head_norms);
+    visit("head_norm_epsilon", self.head_norm_epsilon);
   }
 };
 
@@ -48,11 +55,18 @@ class MaskedAttention final : public OpOf<MaskedAttention, MaskedAttentionAttrib
   static constexpr const char* kName = "MaskedAttention";
 
   explicit MaskedAttention(MaskedAttentionAttributes attributes);
+  // Of heads that are normed and turned before they attend.
+  std::size_t workspace_bytes() const override;
   void enqueue(const Call& call) const override;
 
  private:
   void check() const;
+  void enqueue_item(const Call& call) const;
   bool keeps() const { return at_.cache.cache_blocks > 0; }
+  bool is_of_items() const { return at_.rope_heads > 0 || at_.has_head_norms != 0; }
+  std::int64_t qkv_width() const {
+    return (at_.heads + 2 * std::int64_t{at_.kv_heads}) * at_.head_dim;
+  }
   std::uint64_t score_heads() const;
 };
 

@@ -19,16 +19,6 @@
 
 namespace ttsrt::cuda {
 
-// Pieces of segments (item_piece), of which a launch has so many at most.
-struct ItemTiles {
-  std::int32_t max_segments = 0;
-
-  std::int32_t most(std::int32_t rows) const {
-    const std::int32_t pieces = rows / kItemTile + max_segments;
-    return pieces < rows ? pieces : rows;
-  }
-};
-
 struct RowLimits {
   std::int32_t max_rows = 0;
   std::int32_t max_draws = 0;

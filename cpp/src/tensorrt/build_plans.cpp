@@ -38,7 +38,7 @@ void write_bytes(const std::string& path, const std::vector<std::byte>& bytes) {
   file.finish();
 }
 
-// Builds the parts of Programs one after the other.
+// Builds Programs one after the other.
 class Builder {
  public:
   Builder(const PlannedPrograms& of, const PlanOptions& options, Driver& driver,
@@ -55,16 +55,16 @@ class Builder {
     description_.cache_dtype = name_of(of.state.cache_dtype);
   }
 
-  void build(const ProgramNetworks& networks, std::int32_t part) {
+  void build(const ProgramNetworks& networks) {
     NetworkText network;  // says what doesn't fit before TensorRT does
-    networks.write(part, network);
+    networks.write(network);
     PlanRecord record;
     record.program = networks.program().name;
-    record.part = part;
     record.has_taps = networks.limits().trace;
-    record.file = message(record.program, ".", part, record.has_taps ? ".taps" : "", ".plan");
+    record.file = record.program + (record.has_taps ? ".taps" : "") + ".plan";
     record.network = network.hash();
-    record.ranges = row_ranges(networks.limits(), options_.opt_num_tokens);
+    record.ranges =
+        row_ranges(networks.limits(), options_.opt_num_tokens, networks.program().has_many_rows);
     BuildSettings settings;
     settings.ranges = record.ranges;
     settings.has_float16 = networks.uses_float16();
@@ -72,7 +72,7 @@ class Builder {
     settings.optimization_level = options_.builder_opt;
     settings.workspace_bytes = static_cast<std::size_t>(options_.workspace_mib) << 20;
     const std::vector<std::byte> plan = guarded(record.file, [&] {
-      return driver_.build(settings, [&](NetworkWriter& writer) { networks.write(part, writer); });
+      return driver_.build(settings, [&](NetworkWriter& writer) { networks.write(writer); });
     });
     record.bytes = plan.size();
     record.memory_bytes = guarded(
@@ -93,10 +93,12 @@ class Builder {
 
 }  // namespace
 
-std::vector<RowRange> row_ranges(const ops::ProgramLimits& limits, std::int32_t usual_rows) {
+std::vector<RowRange> row_ranges(const ops::ProgramLimits& limits, std::int32_t usual_rows,
+                                 bool has_many_rows) {
   const std::int32_t most = limits.max_rows;
   if (limits.max_draws == 0) {
-    const std::int32_t usual = usual_rows == 0 ? kUsualRows : usual_rows;
+    const std::int32_t unsaid = has_many_rows ? kUsualItemRows : kUsualRows;
+    const std::int32_t usual = usual_rows == 0 ? unsaid : usual_rows;
     return {{1, std::min(usual, most), most}};
   }
   if (most <= kFewRows) return {{1, std::min(kUsualFewRows, most), most}};
@@ -106,13 +108,11 @@ std::vector<RowRange> row_ranges(const ops::ProgramLimits& limits, std::int32_t 
 void build_plans(const PlannedPrograms& of, const PlanOptions& options,
                  const BuildProgress& progress, const std::atomic<bool>* stop) {
   std::vector<ProgramNetworks> all;
-  std::int32_t total = 0;
   for (const ops::SizedProgram& program : of.programs) {
     if (!refusal(*program.program).empty()) continue;  // runs as on device cuda
     all.emplace_back(*program.program, program.limits, of.state);
-    total += all.back().num_parts();
   }
-  TTSRT_CHECK(ConfigError, total > 0, "device tensorrt: no Program of ", of.engine_dir,
+  TTSRT_CHECK(ConfigError, !all.empty(), "device tensorrt: no Program of ", of.engine_dir,
               " can be a network of TensorRT: ",
               of.programs.empty() ? "" : refusal(*of.programs.front().program));
   const std::vector<std::byte> timings = read_timings(options.input_timing_cache);
@@ -124,11 +124,9 @@ void build_plans(const PlannedPrograms& of, const PlanOptions& options,
   Builder builder(of, options, *driver, writer.folder());
   std::int32_t done = 0;
   for (const ProgramNetworks& networks : all) {
-    for (std::int32_t part = 0; part < networks.num_parts(); ++part) {
-      TTSRT_CHECK(ClosedError, stop == nullptr || !*stop, "build: it was stopped");
-      builder.build(networks, part);
-      if (progress) progress(++done, total, message(networks.program().name, " ", part));
-    }
+    TTSRT_CHECK(ClosedError, stop == nullptr || !*stop, "build: it was stopped");
+    builder.build(networks);
+    if (progress) progress(++done, static_cast<std::int32_t>(all.size()), networks.program().name);
   }
   write_text(message(writer.folder(), "/", kPlansName), to_json(builder.description()));
   if (!options.output_timing_cache.empty())

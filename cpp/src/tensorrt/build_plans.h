@@ -23,8 +23,10 @@ struct PlannedPrograms {
 };
 
 // Numbers of rows that a Program's kernels are chosen for: steps of few rows apart from those of
-// many, and the usual launch of everything else.
-std::vector<RowRange> row_ranges(const ops::ProgramLimits& limits, std::int32_t usual_rows);
+// many, and the usual launch of everything else. `usual_rows` 0: kUsualRows, or kUsualItemRows of
+// whole items.
+std::vector<RowRange> row_ranges(const ops::ProgramLimits& limits, std::int32_t usual_rows,
+                                 bool has_many_rows = false);
 
 // Throws ConfigError for types that TensorRT does not take here and where no Program can be
 // networks, before a driver is opened; else as open_driver, FolderWriter, and DeviceError with what

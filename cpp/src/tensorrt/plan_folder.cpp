@@ -46,7 +46,6 @@ PlanRecord read_record(const Json& json, const std::string& where) {
   const JsonReader reader(json, where);
   PlanRecord record;
   record.program = reader.string("program");
-  record.part = reader.int32("part", 0, 1 << 20);
   record.has_taps = reader.boolean("has_taps");
   record.file = read_file(reader);
   record.network = reader.string("network");
@@ -60,10 +59,9 @@ PlanRecord read_record(const Json& json, const std::string& where) {
 
 }  // namespace
 
-const PlanRecord* PlanDescription::find(const std::string& program, std::int32_t part,
-                                        bool has_taps) const {
+const PlanRecord* PlanDescription::find(const std::string& program, bool has_taps) const {
   const auto found = std::find_if(plans.begin(), plans.end(), [&](const PlanRecord& of) {
-    return of.program == program && of.part == part && of.has_taps == has_taps;
+    return of.program == program && of.has_taps == has_taps;
   });
   return found == plans.end() ? nullptr : &*found;
 }
@@ -81,7 +79,6 @@ std::string to_json(const PlanDescription& description) {
     for (const RowRange& range : of.ranges)
       ranges.push_back({{"least", range.least}, {"usual", range.usual}, {"most", range.most}});
     plans.push_back({{"program", of.program},
-                     {"part", of.part},
                      {"has_taps", of.has_taps},
                      {"file", of.file},
                      {"network", of.network},

@@ -2,7 +2,7 @@
 // where they run.
 //
 //   tensorrt/plans.json          TensorRT, GPU, weights, limits, a record for each plan
-//   tensorrt/plans/decode.0.plan the parts of each Program, as TensorRT serialized them
+//   tensorrt/plans/decode.plan   each Program, as TensorRT serialized it
 #pragma once
 
 #include <cstddef>
@@ -15,14 +15,13 @@
 
 namespace ttsrt::tensorrt {
 
-constexpr std::int32_t kPlansVersion = 1;  // "format_version" of plans.json
+constexpr std::int32_t kPlansVersion = 2;  // "format_version" of plans.json
 constexpr const char* kPlansFolder = "tensorrt";
 constexpr const char* kPlansFiles = "plans";
 constexpr const char* kPlansName = "plans.json";
 
 struct PlanRecord {
   std::string program;
-  std::int32_t part = 0;
   bool has_taps = false;  // it also gives what a trace keeps
   std::string file;       // in the folder's "plans"
   std::string network;    // hash of NetworkText
@@ -43,7 +42,7 @@ struct PlanDescription {
   std::vector<PlanRecord> plans;
 
   // Null where there is none.
-  const PlanRecord* find(const std::string& program, std::int32_t part, bool has_taps) const;
+  const PlanRecord* find(const std::string& program, bool has_taps) const;
   std::int32_t major() const;
 };
 

@@ -9,65 +9,39 @@
 #include "tensorrt/gpu.h"
 #include "tensorrt/library.h"
 #include "tensorrt/network_text.h"
-#include "tensorrt/part_runner.h"
+#include "tensorrt/plan_runner.h"
 #include "tensorrt/program_networks.h"
 
 namespace ttsrt::tensorrt {
 namespace {
 
-// The buffers of a Program that leave its networks: their places, and where each is now.
+// The buffers of a Program that are bound to its network: those that leave it, and scores of draws.
 class Activations {
  public:
   Activations(const ProgramNetworks& networks, cuda::DeviceMemory& memory)
-      : networks_(networks), memory_(memory) {}
+      : networks_(networks),
+        memory_(memory),
+        places_(networks.program().activations.size(), nullptr) {}
 
-  // What a part reads and writes. A part that writes a buffer that it also reads has another place
-  // for it, because TensorRT may write an output while an input is still read.
-  void bind_part(const std::vector<Binding>& bindings, std::vector<float*>& places) {
-    std::map<std::int32_t, bool> is_read;
-    for (std::size_t i = 0; i < bindings.size(); ++i) {
-      const Binding& binding = bindings[i];
-      if (binding.home != Home::activation || binding.is_output) continue;
-      is_read[binding.index] = true;
-      places[i] = now(binding);
-    }
-    for (std::size_t i = 0; i < bindings.size(); ++i) {
-      const Binding& binding = bindings[i];
-      if (binding.home != Home::activation || !binding.is_output) continue;
-      if (is_read.count(binding.index) > 0) other(binding);
-      places[i] = now(binding);
-    }
+  // Takes memory for what is an activation, once for each; null for everything else.
+  float* bind(const Binding& binding) {
+    if (binding.home != Home::activation) return nullptr;
+    float*& place = places_[static_cast<std::size_t>(binding.index)];
+    if (place != nullptr) return place;
+    const std::size_t before = memory_.bytes();
+    const auto bytes = static_cast<std::size_t>(binding.bytes(networks_.limits().max_rows));
+    place = memory_.take<float>(bytes / sizeof(float), "activations");
+    bytes_ += memory_.bytes() - before;
+    return place;
   }
 
-  std::vector<float*> all() const {
-    std::vector<float*> all(networks_.program().activations.size(), nullptr);
-    for (const auto& [buffer, places] : places_) all[static_cast<std::size_t>(buffer)] = places[0];
-    return all;
-  }
+  const std::vector<float*>& all() const { return places_; }
   std::size_t bytes() const { return bytes_; }
 
  private:
-  float* now(const Binding& binding) {
-    std::vector<float*>& places = places_[binding.index];
-    if (places.empty()) places.push_back(take(binding));
-    return places[0];
-  }
-  void other(const Binding& binding) {
-    std::vector<float*>& places = places_[binding.index];
-    if (places.size() < 2) places.push_back(take(binding));
-    std::swap(places[0], places[1]);
-  }
-  float* take(const Binding& binding) {
-    const std::size_t before = memory_.bytes();
-    const auto bytes = static_cast<std::size_t>(binding.bytes(networks_.limits().max_rows));
-    auto* at = memory_.take<float>(bytes / sizeof(float), "activations");
-    bytes_ += memory_.bytes() - before;
-    return at;
-  }
-
   const ProgramNetworks& networks_;
   cuda::DeviceMemory& memory_;
-  std::map<std::int32_t, std::vector<float*>> places_;  // the first is where the buffer is
+  std::vector<float*> places_;
   std::size_t bytes_ = 0;
 };
 
@@ -158,6 +132,10 @@ class Places {
         return site_.slots.memory(0, ops::Memory::text).blocks.data;
       case Home::history:
         return site_.slots.history(binding.index).data;
+      case Home::schedule:
+        return site_.slots.view().schedule;
+      case Home::row_array:
+        return site_.slots.array(binding.index).data;
       case Home::head_scores:
         return head_scores_;
       case Home::heads_done:
@@ -178,8 +156,8 @@ class Places {
   std::map<std::string, void*> idle_;
 };
 
-// The addresses of a part's bindings, which are asked for once its scratch memory is known.
-PartRunner::Addresses addresses_of(const std::shared_ptr<Places>& places,
+// The addresses of bindings, which are asked for once its scratch memory is known.
+PlanRunner::Addresses addresses_of(const std::shared_ptr<Places>& places,
                                    std::vector<Binding> bindings, std::vector<float*> activations) {
   return [places, bindings = std::move(bindings), activations = std::move(activations)] {
     std::vector<std::pair<std::string, void*>> all;
@@ -230,18 +208,17 @@ std::size_t PlanLowering::weight_bytes(const ops::Program& program) const {
   return bytes;
 }
 
-const PlanRecord& PlanLowering::record_of(const ProgramNetworks& networks,
-                                          std::int32_t part) const {
+const PlanRecord& PlanLowering::record_of(const ProgramNetworks& networks) const {
   const std::string& name = networks.program().name;
   const bool trace = networks.limits().trace;
-  const PlanRecord* record = plans_.find(name, part, trace);
+  const PlanRecord* record = plans_.find(name, trace);
   if (record == nullptr && trace)
     throw ConfigError(message("trace: the plans in ", folder_, " have no outputs for one; build ",
                               "them with enable_debug_output"));
-  TTSRT_CHECK(ConfigError, record != nullptr, "device tensorrt: ", folder_,
-              " has no plan for part ", part, " of ", name, "; build the plans again");
+  TTSRT_CHECK(ConfigError, record != nullptr, "device tensorrt: ", folder_, " has no plan for ",
+              name, "; build the plans again");
   NetworkText network;
-  networks.write(part, network);
+  networks.write(network);
   TTSRT_CHECK(ConfigError, network.hash() == record->network, "device tensorrt: ", name,
               ": the plan was built for another network: its limits are max_batch_size ",
               plans_.max_batch_size, " and max_num_tokens ", plans_.max_num_tokens,
@@ -255,36 +232,39 @@ cuda::Lowered PlanLowering::lower(const ops::Program& program, const ops::Progra
   const ProgramNetworks networks(program, limits, site.slots.spec());
   const auto places = std::make_shared<Places>(networks, site);
   Activations activations(networks, site.memory);
+  const PlanRecord& record = record_of(networks);
+  NetworkText network;
+  const std::vector<Binding> bindings = networks.write(network);
+  std::vector<float*> buffers;
+  for (const Binding& binding : bindings) {
+    buffers.push_back(activations.bind(binding));
+    places->prepare(binding);
+  }
   cuda::Lowered lowered;
   lowered.is_foreign = true;
-  std::vector<std::shared_ptr<PartRunner>> parts;
-  for (std::int32_t part = 0; part < networks.num_parts(); ++part) {
-    const PlanRecord& record = record_of(networks, part);
-    NetworkText network;
-    const std::vector<Binding> bindings = networks.write(part, network);
-    std::vector<float*> buffers(bindings.size(), nullptr);
-    activations.bind_part(bindings, buffers);
-    for (const Binding& binding : bindings) places->prepare(binding);
-    lowered.scratch_bytes = std::max(lowered.scratch_bytes, record.memory_bytes);
+  lowered.scratch_bytes = record.memory_bytes;
+  const std::string name = "tensorrt " + program.name;
+  std::shared_ptr<PlanRunner> runner;
+  if (!site.memory.counts_only()) {
+    const std::vector<std::byte> bytes = read_plan(folder_, record);
+    std::unique_ptr<Plan> plan =
+        guarded(name, [&] { return driver_->load(bytes.data(), bytes.size()); });
+    check_tensors(name, *plan, bindings);
+    lowered.scratch_bytes = std::max(lowered.scratch_bytes, plan->memory_bytes());
+    runner = std::make_shared<PlanRunner>(
+        name, std::move(plan), record.ranges, addresses_of(places, bindings, buffers),
+        LaunchNeeds{networks.has_single_rows(), networks.most_passes()}, site.scratch,
+        limits.profile);
+  }
+  lowered.part_steps.push_back(0);
+  lowered.steps.push_back(
+      {name,
+       [runner](const cuda::Bounds& bounds, cudaStream_t stream) { runner->run(bounds, stream); },
+       [runner](const cuda::Bounds& bounds) { return runner->has_run(bounds); }});
+  for (std::int32_t part = 1; part < program.num_parts(); ++part) {
     lowered.part_steps.push_back(part);
-    const std::string name = message("tensorrt ", program.name, " ", part);
-    std::shared_ptr<PartRunner> runner;
-    if (!site.memory.counts_only()) {
-      const std::vector<std::byte> bytes = read_plan(folder_, record);
-      std::unique_ptr<Plan> plan =
-          guarded(name, [&] { return driver_->load(bytes.data(), bytes.size()); });
-      check_tensors(name, *plan, bindings);
-      lowered.scratch_bytes = std::max(lowered.scratch_bytes, plan->memory_bytes());
-      runner = std::make_shared<PartRunner>(
-          name, std::move(plan), record.ranges, addresses_of(places, bindings, buffers),
-          LaunchNeeds{networks.has_single_rows(), networks.most_passes()}, site.scratch,
-          limits.profile);
-    }
-    parts.push_back(runner);
-    lowered.steps.push_back(
-        {name,
-         [runner](const cuda::Bounds& bounds, cudaStream_t stream) { runner->run(bounds, stream); },
-         [runner](const cuda::Bounds& bounds) { return runner->has_run(bounds); }});
+    lowered.steps.push_back({message(name, ", which part ", part, " follows"),
+                             [](const cuda::Bounds&, cudaStream_t) {}});
   }
   lowered.activations = activations.all();
   lowered.activation_bytes = activations.bytes();
@@ -292,9 +272,9 @@ cuda::Lowered PlanLowering::lower(const ops::Program& program, const ops::Progra
     lowered.cleared_scores =
         lowered.activations[static_cast<std::size_t>(networks.cleared_scores())];
   lowered.emitted = networks.emitted();
-  lowered.stage_times = [parts] {
+  lowered.stage_times = [runner] {
     std::vector<StageTimes> times;
-    for (const auto& part : parts) part->add_times(times);
+    runner->add_times(times);
     return times;
   };
   return lowered;

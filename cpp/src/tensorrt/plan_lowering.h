@@ -1,4 +1,5 @@
-// Programs as steps of the CUDA backend that run plans: one step for each part.
+// Programs as steps of the CUDA backend that run plans. The first part of a Program is all of its
+// plan, and the others are steps that do nothing.
 //
 // Pools, tables, slots, results and graphs are the backend's. A context is made for each number of
 // rows that graphs are captured for, and its first launch, which TensorRT needs outside of any
@@ -28,7 +29,7 @@ class PlanLowering final : public cuda::Lowerer {
   std::string description() const;  // "TensorRT 8.6.0"
 
  private:
-  const PlanRecord& record_of(const class ProgramNetworks& networks, std::int32_t part) const;
+  const PlanRecord& record_of(const class ProgramNetworks& networks) const;
 
   std::string folder_;
   PlanDescription plans_;

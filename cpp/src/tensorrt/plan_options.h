@@ -5,7 +5,9 @@
 
 namespace ttsrt::tensorrt {
 
-constexpr std::int32_t kUsualRows = 128;  // opt_num_tokens
+// opt_num_tokens where none is said: of encoders and prefill, and of evaluations of a flow.
+constexpr std::int32_t kUsualRows = 128;
+constexpr std::int32_t kUsualItemRows = 2048;
 
 // Throws ConfigError.
 void check_plan_options(const PlanOptions& options);

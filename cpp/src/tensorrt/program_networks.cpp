@@ -9,20 +9,25 @@
 #include "ops/uses.h"
 #include "rules/slot_rules.h"
 #include "tensorrt/network_text.h"
-#include "tensorrt/part_writer.h"
+#include "tensorrt/program_writer.h"
 
 namespace ttsrt::tensorrt {
 namespace {
 
 // Ops that have a native layer or a plugin.
 struct IsOffered {
+  bool operator()(const ops::AddModulated&) const { return true; }
   bool operator()(const ops::EmbedRows&) const { return true; }
+  bool operator()(const ops::FlowStep& op) const { return op.mask >= 0; }
+  bool operator()(const ops::GroupedConv& op) const { return op.activate != ops::Activate::elu; }
+  bool operator()(const ops::LoadRows& op) const { return op.repeat == 1; }
+  bool operator()(const ops::ModulatedNorm&) const { return true; }
   bool operator()(const ops::Norm&) const { return true; }
   bool operator()(const ops::Linear& op) const { return op.activate != ops::Activate::elu; }
   bool operator()(const ops::Gate& op) const { return op.activate != ops::Activate::elu; }
   bool operator()(const ops::Unfold&) const { return true; }
   bool operator()(const ops::SelfAttention& op) const {
-    return op.rope_heads == 0 && !op.q_norm.is_present() && op.segment_dtype == DType::float32;
+    return op.cache_layer < 0 || (op.rope_heads == 0 && !op.q_norm.is_present());
   }
   bool operator()(const ops::StoreMemory&) const { return true; }
   bool operator()(const ops::CrossAttention&) const { return true; }
@@ -59,6 +64,11 @@ struct CheckWeights {
     for (const ops::Weight& table : op.position_tables) check(table);
   }
   void operator()(const ops::Linear& op) const { check(op.weight); }
+  void operator()(const ops::GroupedConv& op) const { check(op.weight); }
+  void operator()(const ops::SelfAttention& op) const {
+    TTSRT_CHECK(ConfigError, op.segment_dtype == DType::float32, "tensorrt: ", program.name,
+                ": SelfAttention: expected keys of float32, got ", name_of(op.segment_dtype));
+  }
   void operator()(const ops::PickCodes& op) const {
     check(op.code_tables);
     check(op.in_proj);
@@ -84,7 +94,9 @@ std::int64_t Binding::bytes(std::int64_t rows) const {
 }
 
 std::string refusal(const ops::Program& program) {
-  if (program.has_many_rows) return "its launches are whole items";
+  if (program.has_many_rows && !has<ops::FlowStep>(program))
+    return "its launches are whole items, and no evaluations of a flow";
+  if (!has<ops::Linear>(program)) return "it has no product";
   for (const ops::Activation& activation : program.activations) {
     if (activation.rate != 1 || activation.beyond != 0)
       return message("its rows have another rate in ", activation.name);
@@ -114,13 +126,12 @@ ProgramNetworks::ProgramNetworks(const ops::Program& program, const ops::Program
   find_cleared_scores();
 }
 
-// As cuda::Lowering: scores that nothing has used before, in the first part.
+// As cuda::Lowering: scores that nothing has used before.
 void ProgramNetworks::find_cleared_scores() {
-  for (std::int32_t op = 0; op < first_op(1); ++op) {
-    const auto* clear = std::get_if<ops::ClearScores>(&program_.ops[static_cast<std::size_t>(op)]);
+  for (auto op = program_.ops.begin(); op != program_.ops.end(); ++op) {
+    const auto* clear = std::get_if<ops::ClearScores>(&*op);
     if (clear == nullptr) continue;
-    const auto end = program_.ops.begin() + op;
-    const bool is_first = std::none_of(program_.ops.begin(), end, [&](const ops::Op& before) {
+    const bool is_first = std::none_of(program_.ops.begin(), op, [&](const ops::Op& before) {
       const ops::Uses uses = ops::uses_of(before);
       return std::any_of(uses.begin(), uses.end(), [&](const ops::Use& use) {
         return use.part == ops::Part::buffer && use.index == clear->scores;
@@ -129,12 +140,6 @@ void ProgramNetworks::find_cleared_scores() {
     if (is_first) cleared_scores_ = clear->scores;
     return;
   }
-}
-
-std::int32_t ProgramNetworks::first_op(std::int32_t part) const {
-  if (part == 0) return 0;
-  if (part >= num_parts()) return static_cast<std::int32_t>(program_.ops.size());
-  return program_.part_begins[static_cast<std::size_t>(part) - 1];
 }
 
 bool ProgramNetworks::uses_float16() const {
@@ -164,33 +169,20 @@ std::int32_t ProgramNetworks::most_score_heads() const {
   return most;
 }
 
-bool ProgramNetworks::is_live(ops::BufferId buffer, std::int32_t last) const {
-  for (auto op = static_cast<std::size_t>(last); op < program_.ops.size(); ++op) {
-    bool writes = false;
-    for (const ops::Use& use : ops::uses_of(program_.ops[op])) {
-      if (use.part != ops::Part::buffer || use.index != buffer) continue;
-      if (use.reads()) return true;
-      writes = true;
-    }
-    if (writes) return false;
-  }
+bool ProgramNetworks::is_left(ops::BufferId buffer) const {
   const bool is_tap = std::any_of(program_.taps.begin(), program_.taps.end(),
                                   [buffer](const ops::Tap& tap) { return tap.buffer == buffer; });
   return is_tap || buffer == emitted();
 }
 
-std::vector<Binding> ProgramNetworks::write(std::int32_t part, NetworkWriter& writer) const {
-  return PartWriter(*this, part, writer).run();
+std::vector<Binding> ProgramNetworks::write(NetworkWriter& writer) const {
+  return ProgramWriter(*this, writer).run();
 }
 
 std::string ProgramNetworks::text() const {
-  std::string text;
-  for (std::int32_t part = 0; part < num_parts(); ++part) {
-    NetworkText network;
-    write(part, network);
-    text += network.text();
-  }
-  return text;
+  NetworkText network;
+  write(network);
+  return network.text();
 }
 
 }  // namespace ttsrt::tensorrt

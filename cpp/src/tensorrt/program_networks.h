@@ -1,13 +1,16 @@
-// A Program as networks of TensorRT, one for each of its parts: products, norms and gates as native
-// layers, everything that a slot keeps or a draw decides as our plugins, which call the kernels of
-// the CUDA backend. What begins a launch and what gives its results runs beside the networks, as it
-// does beside captured graphs.
+// A Program as a network of TensorRT: products, norms and gates as native layers, everything that a
+// slot keeps or a draw decides as our plugins, which call the kernels of the CUDA backend. What
+// begins a launch and what gives its results runs beside the network, as it does beside captured
+// graphs.
 //
-// Activations are tensors of the network, in the order of the ops. Those that a later part reads,
-// that a trace keeps or that come back to the host leave it through an output; those that a plugin
-// writes in place (scores of draws) are bound. A token goes through all plugins of a part, so that
-// TensorRT neither drops nor reorders them. Weights of native layers are constants of the plan;
-// tables, ropes and the weights of a local transformer are bound, and all plans share them.
+// Decided: the parts of a Program, between which a launch may pause, are one network, because
+// TensorRT takes seconds for each, however small. The first part runs all of it.
+//
+// Activations are tensors of the network, in the order of the ops. Those that a trace keeps or that
+// come back to the host leave it through an output; those that a plugin writes in place (scores of
+// draws) are bound. A token goes through all plugins, so that TensorRT neither drops nor reorders
+// them. Weights of native layers are constants of the plan; tables, ropes and the weights of a
+// local transformer are bound, and all plans share them.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +42,8 @@ enum class Home : std::int32_t {
   cache,    // of a layer
   memory,   // of all layers
   history,  // of a convolution
+  schedule,
+  row_array,  // of whole items
   head_scores,
   heads_done,
   activation,  // of a buffer
@@ -58,22 +63,21 @@ struct Binding {
   std::int64_t bytes(std::int64_t rows) const;  // with so many rows
 };
 
-// Why a Program can't be networks; empty: it can. It says nothing of types.
+// Why a Program can't be networks; empty: it can. It says nothing of types. Of launches of whole
+// items, evaluations of a flow are networks.
 std::string refusal(const ops::Program& program);
 // Throws ConfigError for weights or a cache of another type than float32 and float16, by name.
 void check_types(const ops::Program& program, const ops::StateSpec& state);
 
 class ProgramNetworks {
  public:
-  // For a Program without refusal. Throws as check_types.
+  // For a Program without refusal, which stays where it is. Throws as check_types.
   ProgramNetworks(const ops::Program& program, const ops::ProgramLimits& limits,
                   const ops::StateSpec& state);
 
-  std::int32_t num_parts() const { return program_.num_parts(); }
-  // Writes the network of a part, and returns what is bound to it.
-  std::vector<Binding> write(std::int32_t part, NetworkWriter& writer) const;
-  // The networks of all parts as one text.
-  std::string text() const;
+  // Writes the network, and returns what is bound to it.
+  std::vector<Binding> write(NetworkWriter& writer) const;
+  std::string text() const;  // as NetworkText has it
 
   const ops::Program& program() const { return program_; }
   const ops::ProgramLimits& limits() const { return limits_; }
@@ -87,10 +91,8 @@ class ProgramNetworks {
   std::int32_t most_passes() const;  // of MaskGit that a launch may make
   std::int32_t most_score_heads() const;
 
-  // Ops [first, last) of a part.
-  std::int32_t first_op(std::int32_t part) const;
-  // Whether what an op writes to a buffer is still read behind op `last`.
-  bool is_live(ops::BufferId buffer, std::int32_t last) const;
+  // Whether a buffer leaves the network: a trace keeps it, or it comes back to the host.
+  bool is_left(ops::BufferId buffer) const;
 
  private:
   void find_cleared_scores();

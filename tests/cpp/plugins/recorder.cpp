@@ -76,6 +76,26 @@ void finish_guesses(const PickDrawArgs& args, cudaStream_t) {
   Recorder::add("finish_guesses", args);
 }
 
+void load_item_rows(const ItemRowsArgs& args, cudaStream_t) {
+  Recorder::add("load_item_rows", args);
+}
+void modulated_norm(const ModulatedNormArgs& args, cudaStream_t) {
+  Recorder::add("modulated_norm", args);
+}
+void add_modulated(const AddModulatedArgs& args, cudaStream_t) {
+  Recorder::add("add_modulated", args);
+}
+void grouped_conv(const GroupedConvArgs& args, cudaStream_t) {
+  Recorder::add("grouped_conv", args);
+}
+void flow_step(const FlowStepArgs& args, cudaStream_t) { Recorder::add("flow_step", args); }
+void prepare_heads(const ItemAttentionArgs& args, cudaStream_t) {
+  Recorder::add("prepare_heads", args);
+}
+void item_attention(const ItemAttentionArgs& args, cudaStream_t) {
+  Recorder::add("item_attention", args);
+}
+
 void clear_scores(const RowsView& rows, float* scores, std::int32_t max_text_len,
                   std::int32_t max_draws, cudaStream_t) {
   Recorder::add("clear_scores", plugins::test::ClearArgs{rows, scores, max_text_len, max_draws});

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cuda/launch.h"
+#include "cuda/launch_whole.h"
 
 namespace ttsrt::plugins::test {
 
@@ -25,13 +26,13 @@ struct KeepLogitsArgs {
   std::int32_t max_pick_rows = 0;
 };
 
-using Launch =
-    std::variant<cuda::EmbedArgs, cuda::StoreContextArgs, cuda::NormArgs, cuda::GateArgs,
-                 cuda::UnfoldArgs, cuda::LinearArgs, cuda::SelfAttentionArgs,
-                 cuda::LocalAttentionArgs, cuda::StoreMemoryArgs, cuda::CrossAttentionArgs,
-                 cuda::BeginArgs, cuda::GiveArgs, ClearArgs, cuda::UpdatePriorArgs,
-                 cuda::SampleArgs, cuda::FinishStepArgs, cuda::PickInputArgs,
-                 cuda::AddPositionsArgs, cuda::PickDrawArgs, KeepLogitsArgs>;
+using Launch = std::variant<
+    cuda::EmbedArgs, cuda::StoreContextArgs, cuda::NormArgs, cuda::GateArgs, cuda::UnfoldArgs,
+    cuda::LinearArgs, cuda::SelfAttentionArgs, cuda::LocalAttentionArgs, cuda::StoreMemoryArgs,
+    cuda::CrossAttentionArgs, cuda::BeginArgs, cuda::GiveArgs, ClearArgs, cuda::UpdatePriorArgs,
+    cuda::SampleArgs, cuda::FinishStepArgs, cuda::PickInputArgs, cuda::AddPositionsArgs,
+    cuda::PickDrawArgs, KeepLogitsArgs, cuda::ItemRowsArgs, cuda::ModulatedNormArgs,
+    cuda::AddModulatedArgs, cuda::GroupedConvArgs, cuda::FlowStepArgs, cuda::ItemAttentionArgs>;
 
 // A launcher by its name, with its arguments.
 struct Recorded {

@@ -19,11 +19,8 @@ constexpr std::int64_t kLaunchNumbers = 10 + 16 * 8 + 9 * 4 + 2 * 8 + 3 * 8 + 3 
 constexpr auto kRuleWords = static_cast<std::int64_t>(sizeof(rules::SlotRules) / 4);
 constexpr auto kStateWords = static_cast<std::int64_t>(sizeof(rules::SlotState) / 4);
 
-Fields operator+(Fields a, const Fields& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-std::vector<PortRow> operator+(std::vector<PortRow> a, const std::vector<PortRow>& b) {
+template <class T>
+std::vector<T> operator+(std::vector<T> a, const std::vector<T>& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
 }
@@ -351,25 +348,26 @@ Sample local_transformer(bool is_maskgit) {
 }  // namespace
 
 const std::vector<Sample>& samples() {
-  static const std::vector<Sample> all = {codes(),
-                                          wide_positions(),
-                                          ids(),
-                                          cached_attention(),
-                                          segment_attention(),
-                                          store_memory(),
-                                          cross_attention(true),
-                                          cross_attention(false),
-                                          store_context(),
-                                          unfold(true),
-                                          unfold(false),
-                                          clear_scores(),
-                                          update_prior(),
-                                          finish_step(),
-                                          guided_sample(),
-                                          begin_launch(),
-                                          give_results(),
-                                          local_transformer(false),
-                                          local_transformer(true)};
+  static const std::vector<Sample> all = std::vector<Sample>{codes(),
+                                                             wide_positions(),
+                                                             ids(),
+                                                             cached_attention(),
+                                                             segment_attention(),
+                                                             store_memory(),
+                                                             cross_attention(true),
+                                                             cross_attention(false),
+                                                             store_context(),
+                                                             unfold(true),
+                                                             unfold(false),
+                                                             clear_scores(),
+                                                             update_prior(),
+                                                             finish_step(),
+                                                             guided_sample(),
+                                                             begin_launch(),
+                                                             give_results(),
+                                                             local_transformer(false),
+                                                             local_transformer(true)} +
+                                         item_samples();
   return all;
 }
 

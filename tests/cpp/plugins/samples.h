@@ -29,6 +29,7 @@ struct Sample {
 constexpr std::int64_t kRows = 6;
 
 const std::vector<Sample>& samples();
+std::vector<Sample> item_samples();  // of these, those of whole items
 const Sample& sample_of(const std::string& kind, const std::string& label);
 
 // The fields of a sample with one of them replaced or added.

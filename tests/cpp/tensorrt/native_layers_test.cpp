@@ -7,8 +7,8 @@
 #include "support/backend.h"
 #include "support/weights.h"
 #include "tensorrt/evaluating_writer.h"
-#include "tensorrt/part_writer.h"
 #include "tensorrt/program_networks.h"
+#include "tensorrt/program_writer.h"
 
 namespace ttsrt::tensorrt {
 namespace {
@@ -37,7 +37,7 @@ void expect_same(ops::Program program, double tolerance) {
   ops::ProgramLimits limits;
   limits.max_rows = kRows;
   EvaluatingWriter writer(kRows, rows);
-  ProgramNetworks(program, limits, state).write(0, writer);
+  ProgramNetworks(program, limits, state).write(writer);
   for (std::size_t i = 0; i < program.activations.size(); ++i) {
     const ops::Activation& of = program.activations[i];
     const std::vector<float> expected =
@@ -113,8 +113,8 @@ TEST(NativeLayers, Float16) {
   expect_same(program, 3e-3);
 }
 
-// Parts of a Program are networks of their own, which hand activations on.
-TEST(NativeLayers, PartsHandActivationsOn) {
+// Parts of a Program are one network, and nothing leaves it that no other Program reads.
+TEST(NativeLayers, PartsAreOneNetwork) {
   ops::Program program;
   program.name = "test";
   const ops::BufferId x = ttsrt::test::add_input(program, kWidth);
@@ -125,14 +125,10 @@ TEST(NativeLayers, PartsHandActivationsOn) {
   limits.max_rows = kRows;
   ops::StateSpec state = ttsrt::test::small_state();
   state.dim = kWidth;
-  const ProgramNetworks networks(program, limits, state);
-  ASSERT_EQ(networks.num_parts(), 2);
-  EvaluatingWriter first(kRows, ttsrt::test::random_vector(kRows * kWidth, 1));
-  const auto bindings = networks.write(0, first);
-  EXPECT_EQ(first.outputs.count("out.0.input"), 1U);
-  NetworkText second;
-  EXPECT_EQ(networks.write(1, second).size(), 1U);  // nobody reads what it writes
-  EXPECT_NE(second.text().find("input in.0.input"), std::string::npos);
+  NetworkText network;
+  for (const Binding& binding : ProgramNetworks(program, limits, state).write(network))
+    EXPECT_NE(binding.home, Home::activation) << binding.name;
+  EXPECT_NE(network.text().find("product"), std::string::npos);
 }
 
 TEST(RowMajor, TakesPanelsApart) {

@@ -23,16 +23,10 @@ PlanDescription sample() {
   made.max_batch_size = 8;
   made.max_num_tokens = 512;
   made.cache_dtype = "float32";
-  made.plans.push_back({"decode",
-                        0,
-                        false,
-                        "decode.0.plan",
-                        std::string(64, 'b'),
-                        3,
-                        100,
-                        {{1, 2, 8}, {9, 16, 16}}});
   made.plans.push_back(
-      {"decode", 0, true, "decode.0.taps.plan", std::string(64, 'c'), 4, 100, {{1, 2, 16}}});
+      {"decode", false, "decode.plan", std::string(64, 'b'), 3, 100, {{1, 2, 8}, {9, 16, 16}}});
+  made.plans.push_back(
+      {"decode", true, "decode.taps.plan", std::string(64, 'c'), 4, 100, {{1, 2, 16}}});
   return made;
 }
 
@@ -52,9 +46,9 @@ TEST_F(PlanFolder, ReadsWhatItWrites) {
   const PlanDescription read = read_plans(engine());
   EXPECT_EQ(to_json(read), to_json(sample()));
   EXPECT_EQ(read.major(), 8);
-  EXPECT_EQ(read.find("decode", 0, true)->file, "decode.0.taps.plan");
-  EXPECT_EQ(read.find("decode", 1, false), nullptr);
-  EXPECT_EQ(read.find("decode", 0, false)->ranges, sample().plans[0].ranges);
+  EXPECT_EQ(read.find("decode", true)->file, "decode.taps.plan");
+  EXPECT_EQ(read.find("prefill", false), nullptr);
+  EXPECT_EQ(read.find("decode", false)->ranges, sample().plans[0].ranges);
 }
 
 TEST_F(PlanFolder, SaysHowToBuildPlans) {
@@ -96,6 +90,9 @@ TEST(RowRanges, FewRowsOfStepsAreApart) {
   EXPECT_EQ(row_ranges(limits, 300), (std::vector<RowRange>{{1, 300, 512}}));
   limits.max_rows = 20;
   EXPECT_EQ(row_ranges(limits, 0), (std::vector<RowRange>{{1, 20, 20}}));
+  limits.max_rows = 4096;
+  EXPECT_EQ(row_ranges(limits, 0, true), (std::vector<RowRange>{{1, 2048, 4096}}));
+  EXPECT_EQ(row_ranges(limits, 900, true), (std::vector<RowRange>{{1, 900, 4096}}));
   limits.max_draws = 64;
   limits.max_rows = 128;
   EXPECT_EQ(row_ranges(limits, 0), (std::vector<RowRange>{{1, 2, 8}, {9, 128, 128}}));

@@ -131,8 +131,6 @@ void PluginLowering::lower(const ops::Unfold& op) {
 
 // A step of single rows has a plugin of its own, as a decode step would.
 void PluginLowering::lower(const ops::SelfAttention& op) {
-  TTSRT_CHECK(ConfigError, op.rope_heads == 0 && !op.q_norm.is_present(),
-              "the plugins turn all heads and norm none");
   const ops::StateSpec& spec = site_.slots.spec();
   const bool keeps = op.cache_layer >= 0;
   const cuda::Element element = keeps ? cuda::element_of(spec.cache_dtype) : cuda::Element::float32;
@@ -147,8 +145,15 @@ void PluginLowering::lower(const ops::SelfAttention& op) {
                  number("rope_width", op.rope.is_present() ? op.rope.cols : 0),
                  number("score_heads_low", static_cast<std::int32_t>(op.score_heads)),
                  number("score_heads_high", static_cast<std::int32_t>(op.score_heads >> 32)),
+                 number("rope_heads", op.rope_heads),
+                 number("has_head_norms", op.q_norm.is_present() ? 1 : 0),
+                 {"head_norm_epsilon", Reals{op.head_norm_epsilon}},
                  {"scale", Reals{op.scale}},
                  {"score_share", Reals{op.score_share}}};
+  if (op.q_norm.is_present()) {
+    call.addresses["q_norm"] = site_.weights.vector(op.q_norm);
+    call.addresses["k_norm"] = site_.weights.vector(op.k_norm);
+  }
   if (keeps) call.addresses["cache"] = site_.slots.cache(op.cache_layer).data;
   if (op.rope.is_present()) call.addresses["rope"] = site_.weights.vector(op.rope);
   if (op.scores != ops::kNoBuffer) call.addresses["scores"] = buffer(op.scores);

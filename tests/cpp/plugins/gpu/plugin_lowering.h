@@ -38,6 +38,9 @@ struct PluginSite {
   cuda::DeviceWeights& weights;
   cuda::DeviceMemory& memory;          // of the Program
   const std::vector<float*>& buffers;  // [activations]
+  cuda::RowsView rows;
+  std::uint32_t* faults = nullptr;  // [max_rows]
+  std::int32_t max_rows = 0;
   std::int32_t max_draws = 0;
   bool clears_at_begin = false;  // BeginLaunch clears the scores, and no ClearScores does
 };
@@ -68,6 +71,14 @@ class PluginLowering {
   void lower(const ops::SampleCodes& op);
   void lower(const ops::PickCodes& op);
   void lower(const ops::FinishStep& op);
+  // Of whole items (item_lowering.cpp).
+  void lower(const ops::LoadRows& op);
+  void lower(const ops::ModulatedNorm& op);
+  void lower(const ops::AddModulated& op);
+  void lower(const ops::GroupedConv& op);
+  void lower(const ops::FlowStep& op);
+  void lower(const ops::SaveRows& op);
+  void lower(const ops::StoreSchedule& op);
   template <class Op>
   void lower(const Op&) {
     throw ConfigError("the plugins have no such op");
@@ -79,6 +90,8 @@ class PluginLowering {
   Fields memory_fields(std::int32_t layer, ops::Memory memory, std::int32_t heads,
                        std::int32_t head_dim) const;
   Addresses memory_address() const;
+  Fields schedule_fields(std::int32_t width) const;
+  void add_copy(const float* from, float* to, std::size_t width);
   const void* table(const ops::Weight& weight, cuda::Element element);
   float* buffer(ops::BufferId id) const { return rows_.buffer(id); }
   std::int32_t width_of(ops::BufferId id) const {

@@ -5,6 +5,7 @@
 
 #include "cuda/check.h"
 #include "cuda/launch.h"
+#include "cuda/launch_limits.h"
 #include "ops/faults.h"
 
 namespace ttsrt::plugins::test {
@@ -17,6 +18,8 @@ cuda::RowLimits row_limits(const ops::Program& program, const ops::ProgramLimits
   of.max_draws = limits.max_draws;
   of.max_blocks = needs.uses_cache ? ops::most_blocks(spec) : 0;
   of.codebooks = spec.codebooks;
+  of.has_items = cuda::asks_for_items(program);
+  of.tiles = cuda::item_tiles_of(limits);
   for (const ops::Op& op : program.ops) {
     const auto* embed = std::get_if<ops::EmbedRows>(&op);
     if (embed == nullptr) continue;
@@ -33,6 +36,7 @@ Fields common_fields(const cuda::RowLimits& rows, const ops::StateSpec& spec) {
           number("max_blocks", rows.max_blocks),
           number("codebooks", rows.codebooks),
           number("code_width", rows.code_width),
+          number("max_segments", rows.has_items ? rows.tiles.max_segments : 0),
           number("slots", spec.slots),
           number("max_text_len", spec.max_text_len),
           number("seen_vocab", spec.seen_vocab),
@@ -64,7 +68,8 @@ PluginProgram::PluginProgram(const ops::Program& program, const ops::ProgramLimi
       faults_(memory_.take<std::uint32_t>(static_cast<std::size_t>(limits.max_rows), "rows")) {
   take_activations();
   BoundPlugin::Common all = common(*setup.harness);
-  const PluginSite site{all, slots_, weights, memory_, buffers_, limits_.max_draws, is_captured_};
+  const PluginSite site{all,          slots_,  weights,          memory_,           buffers_,
+                        rows_.view(), faults_, limits_.max_rows, limits_.max_draws, is_captured_};
   PluginLowering lowering(program_, site);
   std::vector<PluginStep> body = lowering.run();
   plugins_ = lowering.plugins();
@@ -114,6 +119,7 @@ BoundPlugin::Common PluginProgram::common(const Harness& harness) {
   addresses["launch"] = rows_.view().counts;
   addresses["vectors"] = rows_.view().vectors;
   addresses["faults"] = faults_;
+  addresses["schedule"] = slots_.view().schedule;
   addresses["rows"] = memory_.take<std::int32_t>(static_cast<std::size_t>(limits_.max_rows), "R");
   addresses["token"] = memory_.take<std::int32_t>(1, "the token");
   take_given(addresses);

@@ -10,6 +10,7 @@
 #include "common/op.h"
 #include "cpu/cpu_model.h"
 #include "gpu_suite.h"
+#include "item_model.h"
 
 namespace ttsrt::plugins::test {
 namespace {
@@ -41,6 +42,8 @@ ops::Program kept_rows() {
 
 TEST_P(PluginPrograms, AreMadeOfEveryPlugin) {
   std::set<std::string> all = kinds_of(kept_rows(), ttsrt::test::small_state());
+  const ItemModel items;
+  all.merge(kinds_of(items.evaluation, ItemModel::state()));
   for (const bool is_maskgit : {false, true}) {
     for (const DType dtype : {DType::float32, DType::float16}) {
       const SmallModel model({dtype, true, is_maskgit, 14});

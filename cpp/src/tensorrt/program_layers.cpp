@@ -5,7 +5,7 @@
 #include <numbers>
 
 #include "core/check.h"
-#include "tensorrt/part_writer.h"
+#include "tensorrt/program_writer.h"
 
 namespace ttsrt::tensorrt {
 
@@ -27,7 +27,7 @@ std::vector<std::byte> row_major(const ops::Weight& weight) {
   return values;
 }
 
-TensorId PartWriter::matrix(const ops::Weight& weight) {
+TensorId ProgramWriter::matrix(const ops::Weight& weight) {
   const auto known = constants_.find(weight.data);
   if (known != constants_.end()) return known->second;
   const TensorId id = writer_.constant(type_of(weight.dtype), {weight.rows, weight.cols},
@@ -36,13 +36,13 @@ TensorId PartWriter::matrix(const ops::Weight& weight) {
   return id;
 }
 
-TensorId PartWriter::vector(const ops::Weight& weight) {
+TensorId ProgramWriter::vector(const ops::Weight& weight) {
   TTSRT_CHECK(InternalError, weight.dtype == DType::float32 && weight.rows == 1,
               "tensorrt: ", weight.name, ": expected a vector of float32");
   return matrix(weight);
 }
 
-TensorId PartWriter::number(float value) {
+TensorId ProgramWriter::number(float value) {
   return writer_.constant(Type::float32, {1, 1}, [value] {
     std::vector<std::byte> bytes(sizeof(value));
     std::memcpy(bytes.data(), &value, sizeof(value));
@@ -50,7 +50,7 @@ TensorId PartWriter::number(float value) {
   });
 }
 
-TensorId PartWriter::activate(ops::Activate function, TensorId x) {
+TensorId ProgramWriter::activate(ops::Activate function, TensorId x) {
   switch (function) {
     case ops::Activate::none:
       return x;
@@ -76,7 +76,7 @@ TensorId PartWriter::activate(ops::Activate function, TensorId x) {
   throw InternalError("tensorrt: an activation that no network has");
 }
 
-void PartWriter::write(const ops::Norm& op) {
+void ProgramWriter::write(const ops::Norm& op) {
   TensorId x = read(op.x);
   if (op.kind == ops::NormKind::layer) x = writer_.combine(Binary::difference, x, writer_.mean(x));
   const TensorId spread = sum(writer_.mean(times(x, x)), number(op.epsilon));
@@ -87,7 +87,7 @@ void PartWriter::write(const ops::Norm& op) {
 }
 
 // Products in float16 have sums in float32 inside, and leave float16.
-void PartWriter::write(const ops::Linear& op) {
+void ProgramWriter::write(const ops::Linear& op) {
   const Type type = type_of(op.weight.dtype);
   TensorId x = read(op.x);
   if (type != Type::float32) x = writer_.cast(x, type);
@@ -100,7 +100,7 @@ void PartWriter::write(const ops::Linear& op) {
   set(op.out, value);
 }
 
-void PartWriter::write(const ops::Gate& op) {
+void ProgramWriter::write(const ops::Gate& op) {
   const TensorId x = read(op.x);
   const std::int64_t width = activation(op.out).width;
   const TensorId gate = activate(op.activate, writer_.columns(x, 0, width));

@@ -4,7 +4,7 @@
 #include "core/check.h"
 #include "cuda/launch.h"
 #include "ops/nested.h"
-#include "tensorrt/part_writer.h"
+#include "tensorrt/program_writer.h"
 
 namespace ttsrt::tensorrt {
 namespace {
@@ -25,26 +25,6 @@ struct AddRecord {
     at.ops.insert(at.ops.end(), rest.begin(), rest.end());
     at.reals.push_back(real);
   }
-  // As cuda/launch.h counts them.
-  static std::int32_t number(ops::Activate activate) {
-    switch (activate) {
-      case ops::Activate::none:
-        return static_cast<std::int32_t>(cuda::Activation::none);
-      case ops::Activate::gelu_tanh:
-        return static_cast<std::int32_t>(cuda::Activation::gelu_tanh);
-      case ops::Activate::silu:
-        return static_cast<std::int32_t>(cuda::Activation::silu);
-      case ops::Activate::gelu:
-        return static_cast<std::int32_t>(cuda::Activation::gelu);
-      case ops::Activate::mish:
-        return static_cast<std::int32_t>(cuda::Activation::mish);
-      case ops::Activate::elu:
-        break;
-    }
-    throw ConfigError(
-        "tensorrt: activation of a local transformer: expected none, gelu, silu or "
-        "mish, got elu");
-  }
   static std::int32_t flag(bool value) { return value ? 1 : 0; }
 
   void operator()(const ops::Norm& op) const {
@@ -53,10 +33,10 @@ struct AddRecord {
   }
   void operator()(const ops::Linear& op) const {
     add(NestedKind::linear, op.x, op.out,
-        {number(op.activate), flag(op.accumulate), op.addend, flag(op.bias.is_present())}, 0.0F);
+        {number_of(op.activate), flag(op.accumulate), op.addend, flag(op.bias.is_present())}, 0.0F);
   }
   void operator()(const ops::Gate& op) const {
-    add(NestedKind::gate, op.x, op.out, {number(op.activate)}, 0.0F);
+    add(NestedKind::gate, op.x, op.out, {number_of(op.activate)}, 0.0F);
   }
   void operator()(const ops::SelfAttention& op) const {
     const auto rope_width = static_cast<std::int32_t>(op.rope.is_present() ? op.rope.cols : 0);
@@ -71,8 +51,28 @@ struct AddRecord {
 
 }  // namespace
 
+// As cuda/launch.h counts them.
+std::int32_t number_of(ops::Activate activate) {
+  switch (activate) {
+    case ops::Activate::none:
+      return static_cast<std::int32_t>(cuda::Activation::none);
+    case ops::Activate::gelu_tanh:
+      return static_cast<std::int32_t>(cuda::Activation::gelu_tanh);
+    case ops::Activate::silu:
+      return static_cast<std::int32_t>(cuda::Activation::silu);
+    case ops::Activate::gelu:
+      return static_cast<std::int32_t>(cuda::Activation::gelu);
+    case ops::Activate::mish:
+      return static_cast<std::int32_t>(cuda::Activation::mish);
+    case ops::Activate::elu:
+      break;
+  }
+  throw ConfigError(
+      "tensorrt: an activation inside a plugin: expected none, gelu, silu or mish, got elu");
+}
+
 // The plugin's activation 0 is the input, which is buffer 0 of what write_nested() writes.
-NestedAttributes PartWriter::nested(const ops::NestedProgram& network) const {
+NestedAttributes ProgramWriter::nested(const ops::NestedProgram& network) const {
   TTSRT_CHECK(InternalError, network.input == 0, "tensorrt: nested Program: expected input 0, got ",
               network.input);
   NestedAttributes at;
@@ -83,7 +83,7 @@ NestedAttributes PartWriter::nested(const ops::NestedProgram& network) const {
   return at;
 }
 
-PartWriter::Given PartWriter::nested_weights(const ops::PickCodes& op) {
+ProgramWriter::Given ProgramWriter::nested_weights(const ops::PickCodes& op) {
   Given given;
   const std::int32_t element = element_of(op.code_tables.dtype);
   const auto add_product = [&](const std::string& port, const ops::Weight& weight) {

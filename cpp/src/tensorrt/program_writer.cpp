@@ -1,4 +1,4 @@
-#include "tensorrt/part_writer.h"
+#include "tensorrt/program_writer.h"
 
 #include <algorithm>
 #include <utility>
@@ -33,18 +33,17 @@ constexpr NamedHome kHomes[] = {
     {"memory", Home::memory},
     {"head_scores", Home::head_scores},
     {"heads_done", Home::heads_done},
+    {"schedule", Home::schedule},
 };
 
 }  // namespace
 
-PartWriter::PartWriter(const ProgramNetworks& networks, std::int32_t part, NetworkWriter& writer)
-    : networks_(networks), part_(part), writer_(writer) {}
+ProgramWriter::ProgramWriter(const ProgramNetworks& networks, NetworkWriter& writer)
+    : networks_(networks), writer_(writer) {}
 
-std::vector<Binding> PartWriter::run() {
+std::vector<Binding> ProgramWriter::run() {
   const ops::Program& program = networks_.program();
-  const auto begin = static_cast<std::size_t>(networks_.first_op(part_));
-  const auto end = static_cast<std::size_t>(networks_.first_op(part_ + 1));
-  for (op_ = begin; op_ < end; ++op_) {
+  for (op_ = 0; op_ < program.ops.size(); ++op_) {
     writer_.begin_op(message(program.name, " ", op_, " ", ops::name_of(program.ops[op_])));
     std::visit([this](const auto& op) { write(op); }, program.ops[op_]);
   }
@@ -52,23 +51,20 @@ std::vector<Binding> PartWriter::run() {
   return std::move(bindings_);
 }
 
-// What this part wrote and others read leaves the network, and so does the token.
-void PartWriter::add_outputs() {
-  const std::int32_t end = networks_.first_op(part_ + 1);
+// What a trace keeps and what comes back leaves the network, and so does the token.
+void ProgramWriter::add_outputs() {
   writer_.begin_op("outputs");
   std::map<TensorId, bool> has_name;
-  for (const auto& [buffer, tensor] : written_) {
-    if (!networks_.is_live(buffer, end)) continue;
+  for (const auto& [buffer, tensor] : tensors_) {
+    if (!networks_.is_left(buffer)) continue;
     const bool is_taken = !has_name.emplace(tensor, true).second;
-    const bool is_bound = std::any_of(bound_.begin(), bound_.end(),
-                                      [&](const auto& entry) { return entry.second == tensor; });
     Binding binding;
     binding.name = message("out.", buffer, ".", activation(buffer).name);
     binding.home = Home::activation;
     binding.index = buffer;
     binding.is_output = true;
     binding.dims = {kRowsExtent, activation(buffer).width};
-    writer_.output(binding.name, is_taken || is_bound ? writer_.copy(tensor) : tensor);
+    writer_.output(binding.name, is_taken ? writer_.copy(tensor) : tensor);
     bindings_.push_back(std::move(binding));
   }
   if (token_ < 0) return;
@@ -81,7 +77,7 @@ void PartWriter::add_outputs() {
   bindings_.push_back(std::move(token));
 }
 
-TensorId PartWriter::bind(Binding binding, Type type, Dims dims) {
+TensorId ProgramWriter::bind(Binding binding, Type type, Dims dims) {
   const auto known = bound_.find(binding.name);
   if (known != bound_.end()) return known->second;
   const TensorId id = writer_.input(binding.name, type, dims);
@@ -92,7 +88,7 @@ TensorId PartWriter::bind(Binding binding, Type type, Dims dims) {
   return id;
 }
 
-TensorId PartWriter::bind_port(const plugins::Port& port) {
+TensorId ProgramWriter::bind_port(const plugins::Port& port) {
   if (port.name == "token") {
     if (token_ < 0) token_ = bind({.name = "token_in"}, port.type, {1});
     return token_;
@@ -112,19 +108,19 @@ TensorId PartWriter::bind_port(const plugins::Port& port) {
 }
 
 // Weights are shared by their address; names that the file doesn't say are made.
-TensorId PartWriter::bind_table(const ops::Weight& weight, Type type, Dims dims) {
+TensorId ProgramWriter::bind_table(const ops::Weight& weight, Type type, Dims dims) {
   const auto [at, is_new] = tables_.emplace(weight.data, "");
   if (is_new) at->second = message("table.", tables_.size() - 1, ".", weight.name);
   return bind({.name = at->second, .home = Home::table, .weight = weight}, type, std::move(dims));
 }
 
-TensorId PartWriter::bind_product(const ops::Weight& weight, Type type, Dims dims) {
+TensorId ProgramWriter::bind_product(const ops::Weight& weight, Type type, Dims dims) {
   const auto [at, is_new] = tables_.emplace(weight.data, "");
   if (is_new) at->second = message("product.", tables_.size() - 1, ".", weight.name);
   return bind({.name = at->second, .home = Home::product, .weight = weight}, type, std::move(dims));
 }
 
-TensorId PartWriter::bind_draws(ops::BufferId buffer, std::int64_t width) {
+TensorId ProgramWriter::bind_draws(ops::BufferId buffer, std::int64_t width) {
   Binding binding;
   binding.name = message("draws.", buffer, ".", activation(buffer).name);
   binding.home = Home::activation;
@@ -135,8 +131,8 @@ TensorId PartWriter::bind_draws(ops::BufferId buffer, std::int64_t width) {
               {launch().draws(), std::max<std::int64_t>(width, 1)});
 }
 
-std::vector<TensorId> PartWriter::add_plugin(const char* kind, const Fields& fields,
-                                             const Given& given) {
+std::vector<TensorId> ProgramWriter::add_plugin(const char* kind, const Fields& fields,
+                                                const Given& given) {
   const auto op = plugins::kind_of(kind).make(fields);
   std::vector<TensorId> inputs;
   std::size_t used = 0;
@@ -155,27 +151,16 @@ std::vector<TensorId> PartWriter::add_plugin(const char* kind, const Fields& fie
   return outputs;
 }
 
-TensorId PartWriter::read(ops::BufferId buffer) {
+TensorId ProgramWriter::read(ops::BufferId buffer) const {
   const auto known = tensors_.find(buffer);
-  if (known != tensors_.end()) return known->second;
-  Binding binding;
-  binding.name = message("in.", buffer, ".", activation(buffer).name);
-  binding.home = Home::activation;
-  binding.index = buffer;
-  TTSRT_CHECK(InternalError, activation(buffer).space == ops::RowSpace::rows, binding.name,
-              ": expected an activation of rows");
-  const TensorId id =
-      bind(std::move(binding), Type::float32, {kRowsExtent, activation(buffer).width});
-  tensors_[buffer] = id;
-  return id;
+  TTSRT_CHECK(InternalError, known != tensors_.end(), "tensorrt: ", networks_.program().name, ": ",
+              activation(buffer).name, ": nothing has written it");
+  return known->second;
 }
 
-void PartWriter::set(ops::BufferId buffer, TensorId tensor) {
-  tensors_[buffer] = tensor;
-  written_[buffer] = tensor;
-}
+void ProgramWriter::set(ops::BufferId buffer, TensorId tensor) { tensors_[buffer] = tensor; }
 
-plugins::LaunchAttributes PartWriter::launch() const {
+plugins::LaunchAttributes ProgramWriter::launch() const {
   const cuda::RowLimits& rows = networks_.rows();
   plugins::LaunchAttributes launch;
   launch.max_rows = rows.max_rows;
@@ -183,10 +168,11 @@ plugins::LaunchAttributes PartWriter::launch() const {
   launch.max_blocks = rows.max_blocks;
   launch.codebooks = rows.codebooks;
   launch.code_width = rows.code_width;
+  launch.max_segments = rows.has_items ? rows.tiles.max_segments : 0;
   return launch;
 }
 
-plugins::SlotAttributes PartWriter::slots() const {
+plugins::SlotAttributes ProgramWriter::slots() const {
   const ops::StateSpec& state = networks_.state();
   plugins::SlotAttributes slots;
   slots.slots = state.slots;
@@ -197,7 +183,7 @@ plugins::SlotAttributes PartWriter::slots() const {
   return slots;
 }
 
-plugins::FaultAttributes PartWriter::faults() const {
+plugins::FaultAttributes ProgramWriter::faults() const {
   plugins::FaultAttributes faults;
   faults.not_finite = static_cast<std::int32_t>(ops::fault_word(op_, ops::FaultKind::not_finite));
   faults.no_choice = static_cast<std::int32_t>(ops::fault_word(op_, ops::FaultKind::no_choice));
@@ -206,14 +192,14 @@ plugins::FaultAttributes PartWriter::faults() const {
 
 // The pool may have more blocks than one sequence needs: how many is the executor's affair, and
 // no plan depends on it.
-plugins::CacheAttributes PartWriter::cache() const {
+plugins::CacheAttributes ProgramWriter::cache() const {
   plugins::CacheAttributes cache;
   cache.cache_type = element_of(networks_.state().cache_dtype);
   cache.cache_blocks = std::max(ops::most_blocks(networks_.state()), 1);
   return cache;
 }
 
-plugins::MemoryAttributes PartWriter::memory(ops::Memory which, std::int32_t layer) const {
+plugins::MemoryAttributes ProgramWriter::memory(ops::Memory which, std::int32_t layer) const {
   const ops::StateSpec& state = networks_.state();
   const auto text = static_cast<std::int32_t>(ops::blocks_for(state.max_text_len));
   const auto context = static_cast<std::int32_t>(ops::blocks_for(state.max_context_memory));

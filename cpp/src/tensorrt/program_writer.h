@@ -1,4 +1,4 @@
-// Writes one part of a Program as layers of a network.
+// Writes a Program as layers of a network.
 #pragma once
 
 #include <map>
@@ -8,15 +8,16 @@
 #include <vector>
 
 #include "common/bound.h"
+#include "common/items.h"
 #include "common/nested.h"
 #include "cuda/views.h"
 #include "tensorrt/program_networks.h"
 
 namespace ttsrt::tensorrt {
 
-class PartWriter {
+class ProgramWriter {
  public:
-  PartWriter(const ProgramNetworks& networks, std::int32_t part, NetworkWriter& writer);
+  ProgramWriter(const ProgramNetworks& networks, NetworkWriter& writer);
 
   std::vector<Binding> run();
 
@@ -28,6 +29,11 @@ class PartWriter {
   void write(const ops::Norm& op);
   void write(const ops::Linear& op);
   void write(const ops::Gate& op);
+  void write(const ops::LoadRows& op);
+  void write(const ops::ModulatedNorm& op);
+  void write(const ops::AddModulated& op);
+  void write(const ops::GroupedConv& op);
+  void write(const ops::FlowStep& op);
   void write(const ops::Unfold& op);
   void write(const ops::SelfAttention& op);
   void write(const ops::StoreMemory& op);
@@ -50,6 +56,7 @@ class PartWriter {
   plugins::FaultAttributes faults() const;
   plugins::CacheAttributes cache() const;
   plugins::MemoryAttributes memory(ops::Memory which, std::int32_t layer) const;
+  plugins::ScheduleAttributes schedule() const;
 
   // Adds a plugin: ports that are not given are bound by their names. Returns its outputs without
   // the token.
@@ -63,9 +70,10 @@ class PartWriter {
   TensorId bind_table(const ops::Weight& weight, Type type, Dims dims);
   TensorId bind_product(const ops::Weight& weight, Type type, Dims dims);
   TensorId bind_draws(ops::BufferId buffer, std::int64_t width);  // what a plugin writes in place
+  TensorId bind_array(std::int32_t index);                        // of rows that slots keep
 
   // Activations.
-  TensorId read(ops::BufferId buffer);
+  TensorId read(ops::BufferId buffer) const;
   void set(ops::BufferId buffer, TensorId tensor);
   void add_outputs();
   const ops::Activation& activation(ops::BufferId buffer) const {
@@ -84,13 +92,11 @@ class PartWriter {
   Given nested_weights(const ops::PickCodes& op);
 
   const ProgramNetworks& networks_;
-  std::int32_t part_;
   NetworkWriter& writer_;
   std::size_t op_ = 0;
   std::vector<Binding> bindings_;
   std::map<std::string, TensorId> bound_;           // by name
   std::map<ops::BufferId, TensorId> tensors_;       // activations as they are now
-  std::map<ops::BufferId, TensorId> written_;       // of these, those that this part wrote
   std::map<const std::byte*, std::string> tables_;  // names of what is bound, by address
   std::map<const std::byte*, TensorId> constants_;
   TensorId token_ = -1;
@@ -101,6 +107,7 @@ inline std::int32_t element_of(DType dtype) {
   return static_cast<std::int32_t>(dtype == DType::float16 ? cuda::Element::float16
                                                            : cuda::Element::float32);
 }
+std::int32_t number_of(ops::Activate activate);  // as cuda::Activation; ConfigError for elu
 inline Type type_of(DType dtype) { return dtype == DType::float16 ? Type::float16 : Type::float32; }
 
 // The bytes of a weight, row-major: [rows, cols] of its type.

@@ -1,4 +1,4 @@
-#include "tensorrt/part_runner.h"
+#include "tensorrt/plan_runner.h"
 
 #include <gtest/gtest.h>
 
@@ -46,10 +46,10 @@ class FakePlan final : public Plan {
   Seen& seen_;
 };
 
-class PartRunnerTest : public testing::Test {
+class PlanRunnerTest : public testing::Test {
  protected:
-  std::unique_ptr<PartRunner> make(LaunchNeeds needs, bool keeps_times = false) {
-    return std::make_unique<PartRunner>(
+  std::unique_ptr<PlanRunner> make(LaunchNeeds needs, bool keeps_times = false) {
+    return std::make_unique<PlanRunner>(
         "tensorrt decode 0", std::make_unique<FakePlan>(seen_),
         std::vector<RowRange>{{1, 2, 8}, {9, 16, 16}},
         [] { return std::vector<std::pair<std::string, void*>>{{"x", nullptr}}; }, needs, &scratch_,
@@ -67,7 +67,7 @@ class PartRunnerTest : public testing::Test {
   std::byte* scratch_ = memory_;
 };
 
-TEST_F(PartRunnerTest, MakesOneContextForEachNumberOfRows) {
+TEST_F(PlanRunnerTest, MakesOneContextForEachNumberOfRows) {
   const auto runner = make({true, 0});
   EXPECT_FALSE(runner->has_run(bounds(4)));
   for (const std::int32_t rows : {4, 16, 4}) runner->run(bounds(rows), nullptr);
@@ -81,7 +81,7 @@ TEST_F(PartRunnerTest, MakesOneContextForEachNumberOfRows) {
   EXPECT_EQ(seen_.settings[0].addresses.size(), 1U);
 }
 
-TEST_F(PartRunnerTest, RefusesLaunchesThatItsNetworkWasNotWrittenFor) {
+TEST_F(PlanRunnerTest, RefusesLaunchesThatItsNetworkWasNotWrittenFor) {
   const auto runner = make({true, 3});
   cuda::Bounds asked = bounds(4);
   asked.has_single_rows = false;
@@ -96,14 +96,14 @@ TEST_F(PartRunnerTest, RefusesLaunchesThatItsNetworkWasNotWrittenFor) {
   EXPECT_TRUE(seen_.launches.empty());
 }
 
-TEST_F(PartRunnerTest, MakesErrorsOfTensorRTErrorsOfTheDevice) {
+TEST_F(PlanRunnerTest, MakesErrorsOfTensorRTErrorsOfTheDevice) {
   const auto runner = make({});
   seen_.fails = true;
   EXPECT_TRUE(throws_naming<DeviceError>("tensorrt: tensorrt decode 0: no kernel",
                                          [&] { runner->run(bounds(4), nullptr); }));
 }
 
-TEST_F(PartRunnerTest, AddsTheTimesOfItsContexts) {
+TEST_F(PlanRunnerTest, AddsTheTimesOfItsContexts) {
   const auto runner = make({}, true);
   for (const std::int32_t rows : {4, 16}) runner->run(bounds(rows), nullptr);
   EXPECT_TRUE(seen_.settings[0].keeps_times);
@@ -115,7 +115,7 @@ TEST_F(PartRunnerTest, AddsTheTimesOfItsContexts) {
   EXPECT_DOUBLE_EQ(times[0].seconds, 1.0);
 }
 
-TEST_F(PartRunnerTest, ComparesThePlanWithWhatIsBound) {
+TEST_F(PlanRunnerTest, ComparesThePlanWithWhatIsBound) {
   const FakePlan plan(seen_);
   Binding x;
   x.name = "x";

@@ -1,4 +1,4 @@
-// The plan of one part of a Program, its contexts, and what is bound to it.
+// The plan of a Program, its contexts, and what is bound to it.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -21,12 +21,12 @@ struct LaunchNeeds {
   std::int32_t most_passes = 0;  // of MaskGit
 };
 
-class PartRunner {
+class PlanRunner {
  public:
   // Addresses are asked for as a context is made: those of draws are known only then.
   using Addresses = std::function<std::vector<std::pair<std::string, void*>>()>;
 
-  PartRunner(std::string name, std::unique_ptr<Plan> plan, std::vector<RowRange> ranges,
+  PlanRunner(std::string name, std::unique_ptr<Plan> plan, std::vector<RowRange> ranges,
              Addresses addresses, LaunchNeeds needs, std::byte** scratch, bool keeps_times);
 
   void run(const cuda::Bounds& bounds, cudaStream_t stream);

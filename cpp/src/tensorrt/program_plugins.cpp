@@ -9,7 +9,7 @@
 #include "common/memories.h"
 #include "common/rows.h"
 #include "core/check.h"
-#include "tensorrt/part_writer.h"
+#include "tensorrt/program_writer.h"
 
 namespace ttsrt::tensorrt {
 namespace {
@@ -21,7 +21,7 @@ std::int32_t int32(Number number) {
 
 }  // namespace
 
-void PartWriter::write(const ops::EmbedRows& op) {
+void ProgramWriter::write(const ops::EmbedRows& op) {
   plugins::CodebookEmbedAttributes at;
   at.launch = launch();
   at.slots = slots();
@@ -58,7 +58,7 @@ void PartWriter::write(const ops::EmbedRows& op) {
 }
 
 // A copy of rows, which a trace keeps, needs no plugin.
-void PartWriter::write(const ops::Unfold& op) {
+void ProgramWriter::write(const ops::Unfold& op) {
   if (op.kernel == 1) return set(op.out, read(op.x));
   plugins::UnfoldAttributes at;
   at.launch = launch();
@@ -77,7 +77,7 @@ void PartWriter::write(const ops::Unfold& op) {
   set(op.out, add(plugins::Unfold::kName, at, given).front());
 }
 
-void PartWriter::write(const ops::SelfAttention& op) {
+void ProgramWriter::write(const ops::SelfAttention& op) {
   plugins::MaskedAttentionAttributes at;
   at.launch = launch();
   at.slots = slots();
@@ -103,6 +103,16 @@ void PartWriter::write(const ops::SelfAttention& op) {
     at.rope_rows = int32(op.rope.rows);
     at.rope_width = int32(op.rope.cols);
     given.emplace_back("rope", bind_table(op.rope, Type::float32, {op.rope.rows, op.rope.cols}));
+    at.rope_heads = op.rope_heads;
+  }
+  if (op.q_norm.is_present()) {
+    at.has_head_norms = 1;
+    at.head_norm_epsilon = op.head_norm_epsilon;
+    const auto norm = [&](const char* port, const ops::Weight& weight) {
+      given.emplace_back(port, bind_table(weight, Type::float32, {weight.rows * weight.cols}));
+    };
+    norm("q_norm", op.q_norm);
+    norm("k_norm", op.k_norm);
   }
   if (op.scores != ops::kNoBuffer && op.score_heads != 0) {
     at.score_heads_low = int32(static_cast<std::uint32_t>(op.score_heads));
@@ -113,13 +123,13 @@ void PartWriter::write(const ops::SelfAttention& op) {
   set(op.out, add(plugins::MaskedAttention::kName, at, given).front());
 }
 
-void PartWriter::write(const ops::StoreMemory& op) {
+void ProgramWriter::write(const ops::StoreMemory& op) {
   add(plugins::StoreMemory::kName,
       plugins::StoreMemoryAttributes{launch(), faults(), memory(op.memory, op.layer)},
       {{"kv", read(op.kv)}});
 }
 
-void PartWriter::write(const ops::CrossAttention& op) {
+void ProgramWriter::write(const ops::CrossAttention& op) {
   plugins::CrossAttentionPriorAttributes at;
   at.launch = launch();
   at.slots = slots();
@@ -140,23 +150,23 @@ void PartWriter::write(const ops::CrossAttention& op) {
   set(op.out, add(plugins::CrossAttentionPrior::kName, at, given).front());
 }
 
-void PartWriter::write(const ops::StoreContext& op) {
+void ProgramWriter::write(const ops::StoreContext& op) {
   add(plugins::StoreContext::kName, plugins::StoreContextAttributes{launch(), slots(), faults()},
       {{"x", read(op.x)}});
 }
 
-void PartWriter::write(const ops::ClearScores& op) {
+void ProgramWriter::write(const ops::ClearScores& op) {
   if (op.scores == networks_.cleared_scores()) return;
   add(plugins::ClearScores::kName, plugins::DrawAttributes{launch(), slots(), faults()},
       {{"scores", bind_draws(op.scores, activation(op.scores).width)}});
 }
 
-void PartWriter::write(const ops::UpdatePrior& op) {
+void ProgramWriter::write(const ops::UpdatePrior& op) {
   add(plugins::PriorUpdate::kName, plugins::DrawAttributes{launch(), slots(), faults()},
       {{"scores", bind_draws(op.scores, activation(op.scores).width)}});
 }
 
-void PartWriter::write(const ops::SampleCodes& op) {
+void ProgramWriter::write(const ops::SampleCodes& op) {
   plugins::GuidedSampleAttributes at;
   at.launch = launch();
   at.slots = slots();
@@ -169,11 +179,11 @@ void PartWriter::write(const ops::SampleCodes& op) {
   add(plugins::GuidedSample::kName, at, given);
 }
 
-void PartWriter::write(const ops::FinishStep&) {
+void ProgramWriter::write(const ops::FinishStep&) {
   add(plugins::FinishStep::kName, plugins::DrawAttributes{launch(), slots(), faults()}, {});
 }
 
-void PartWriter::write(const ops::PickCodes& op) {
+void ProgramWriter::write(const ops::PickCodes& op) {
   plugins::LocalTransformerAttributes at;
   at.launch = launch();
   at.slots = slots();

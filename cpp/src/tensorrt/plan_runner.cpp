@@ -1,4 +1,4 @@
-#include "tensorrt/part_runner.h"
+#include "tensorrt/plan_runner.h"
 
 #include <algorithm>
 
@@ -7,7 +7,7 @@
 
 namespace ttsrt::tensorrt {
 
-PartRunner::PartRunner(std::string name, std::unique_ptr<Plan> plan, std::vector<RowRange> ranges,
+PlanRunner::PlanRunner(std::string name, std::unique_ptr<Plan> plan, std::vector<RowRange> ranges,
                        Addresses addresses, LaunchNeeds needs, std::byte** scratch,
                        bool keeps_times)
     : name_(std::move(name)),
@@ -18,20 +18,20 @@ PartRunner::PartRunner(std::string name, std::unique_ptr<Plan> plan, std::vector
       scratch_(scratch),
       keeps_times_(keeps_times) {}
 
-Context* PartRunner::find(std::int32_t rows) const {
+Context* PlanRunner::find(std::int32_t rows) const {
   const auto found = std::find_if(contexts_.begin(), contexts_.end(),
                                   [rows](const Made& made) { return made.rows == rows; });
   return found == contexts_.end() ? nullptr : found->context.get();
 }
 
-std::int32_t PartRunner::range_of(std::int32_t rows) const {
+std::int32_t PlanRunner::range_of(std::int32_t rows) const {
   for (std::size_t i = 0; i < ranges_.size(); ++i) {
     if (rows >= ranges_[i].least && rows <= ranges_[i].most) return static_cast<std::int32_t>(i);
   }
   throw InternalError(message("tensorrt: ", name_, ": no profile has ", rows, " rows"));
 }
 
-Context& PartRunner::make(std::int32_t rows, cudaStream_t stream) {
+Context& PlanRunner::make(std::int32_t rows, cudaStream_t stream) {
   ContextSettings settings;
   settings.rows = rows;
   settings.profile_index = range_of(rows);
@@ -45,7 +45,7 @@ Context& PartRunner::make(std::int32_t rows, cudaStream_t stream) {
   return *contexts_.back().context;
 }
 
-void PartRunner::run(const cuda::Bounds& bounds, cudaStream_t stream) {
+void PlanRunner::run(const cuda::Bounds& bounds, cudaStream_t stream) {
   TTSRT_CHECK(InternalError, !needs_.has_single_rows || bounds.has_single_rows, "tensorrt: ", name_,
               ": expected segments of one row");
   TTSRT_CHECK(ConfigError, bounds.passes <= needs_.most_passes, "maskgit: expected at most ",
@@ -55,9 +55,9 @@ void PartRunner::run(const cuda::Bounds& bounds, cudaStream_t stream) {
   guarded(name_, [&] { context->enqueue(stream); });
 }
 
-bool PartRunner::has_run(const cuda::Bounds& bounds) const { return find(bounds.rows) != nullptr; }
+bool PlanRunner::has_run(const cuda::Bounds& bounds) const { return find(bounds.rows) != nullptr; }
 
-void PartRunner::add_times(std::vector<StageTimes>& times) const {
+void PlanRunner::add_times(std::vector<StageTimes>& times) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (const Made& made : contexts_) {
     for (const LayerTime& layer : made.context->times()) {
