@@ -131,21 +131,26 @@ def test_one_evaluation_of_the_engine(no_ref_audio: bool, checkpoint: Path, tmp_
     assert distance(uncond, golden["out_uncond"][0]) <= 5e-5
 
 
-def engine_run(checkpoint: Path, folder: Path, golden: Any, trace: bool) -> rt.Result:
+def golden_request(golden: Any) -> rt.Request:
+    """The stored run, from the noise that it began with."""
     options = json.loads(str(golden["kwargs"]))
+    return rt.Request(
+        text_ids=[int(index) for index in golden["text"][0] if index >= 0],
+        context_embeddings=golden["ref"][0],
+        noise=golden["noise"][0],
+        flow=rt.Flow(
+            steps=options["steps"],
+            cfg_strength=options["cfg_strength"],
+            sway_sampling_coef=options["sway_sampling_coef"],
+            duration=int(golden["duration"]),
+        ),
+    )
+
+
+def engine_run(checkpoint: Path, folder: Path, golden: Any, trace: bool) -> rt.Result:
     rt.build(checkpoint, folder / "engine", max_seq_len=64, overwrite=True)
     with rt.Executor(folder / "engine", device=NATIVE, trace=trace) as executor:
-        return executor.generate(
-            text_ids=[int(index) for index in golden["text"][0] if index >= 0],
-            context_embeddings=golden["ref"][0],
-            noise=golden["noise"][0],
-            flow=rt.Flow(
-                steps=options["steps"],
-                cfg_strength=options["cfg_strength"],
-                sway_sampling_coef=options["sway_sampling_coef"],
-                duration=int(golden["duration"]),
-            ),
-        )
+        return executor.generate(golden_request(golden))
 
 
 @NEEDS_GOLDEN

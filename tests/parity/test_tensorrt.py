@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +21,9 @@ import numpy as np
 import pytest
 
 import ttsrt_rt as rt
-from tests.devices import why_no_gpu
 from tests.parity import test_t3_tiny
 from tests.parity.block_checkpoint import engines_of
+from tests.parity.tensorrt_plans import NEEDS_TENSORRT, plan
 from ttsrt_rt import tensorrt
 from ttsrt_rt.golden import Golden
 from ttsrt_rt.synth import write_random_ckpt, write_random_nemo, write_random_t3
@@ -35,19 +34,7 @@ DEVICES = ("cuda:0", "tensorrt:0")
 TRUE_SIZE = os.environ.get("TTSRT_TRUE_SIZE", "")
 
 
-def why_not() -> str:
-    """Why nothing can be built here, or an empty text."""
-    if why_no_gpu():
-        return why_no_gpu()
-    if not tensorrt.driver_majors():
-        return "this build has no driver for TensorRT"
-    return "" if tensorrt.has_library() else "TensorRT is not installed"
-
-
-pytestmark = pytest.mark.skipif(
-    bool(why_not()) and "tensorrt" not in os.environ.get("TTSRT_REQUIRE", "").split(","),
-    reason=f"needs TensorRT: {why_not()}",
-)
+pytestmark = NEEDS_TENSORRT
 needs_true_size = pytest.mark.skipif(not TRUE_SIZE, reason="needs TTSRT_TRUE_SIZE, a folder")
 
 # Plans take seconds each to build: models beyond these two wait for TTSRT_ALL_PLANS.
@@ -65,27 +52,6 @@ MORE = [
     )
 ]
 PlannedOf = Callable[..., Path]
-
-
-def plan(
-    engine: Path, *, taps: bool = False, builder_opt: int = 0, timings_in: Path | None = None
-) -> Path:
-    """Builds the plans of an engine once, and tells how long it took and how large they are.
-
-    Builds in one temporary folder of pytest share the times of kernels.
-    """
-    if not (engine / "tensorrt").exists():
-        begin = time.perf_counter()
-        timings = (timings_in or engine.parent.parent) / f"timings.{builder_opt}"
-        options: dict[str, Any] = {"enable_debug_output": taps, "builder_opt": builder_opt}
-        options["output_timing_cache"] = timings
-        if timings.exists():
-            options["input_timing_cache"] = timings
-        tensorrt.build_plans(engine, progress=False, **options)
-        seconds = time.perf_counter() - begin
-        size = sum(path.stat().st_size for path in (engine / "tensorrt").rglob("*.plan"))
-        print(f"{engine.parent.name}/{engine.name}: {seconds:.1f} s, {size / 1e6:.1f} MB of plans")
-    return engine
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +173,30 @@ def test_t3_draws_the_tokens_of_cuda_and_of_the_original(
     assert tokens == golden.tokens(run)[: len(tokens)]
     assert len(tokens) > 3
     expect_equal(engine, crowd_of(request, [20, 7, 30, 12, 25]), case)
+
+
+@pytest.mark.parametrize("case", test_t3_tiny.CASES)
+def test_t3_in_float16_draws_nearly_the_tokens_of_cuda(
+    case: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Roundings decide near ties: how many tokens are equal is told, and most have to be."""
+    folder = tmp_path_factory.mktemp(f"{case}-float16")
+    checkpoint = test_t3_tiny.convert_case(case, folder / "checkpoint")
+    engine = folder / "engine"
+    rt.build(checkpoint, engine, dtype="float16", max_seq_len=160, progress=False)
+    plan(engine)
+    request = test_t3_tiny.Golden(case).request(test_t3_tiny.RAW_RUN[case])
+    requests = crowd_of(request, [20, 7, 30, 12])
+    native, ours = (codes_of(engine, device, requests) for device in DEVICES)
+    same = total = 0
+    for expected, got in zip(native, ours, strict=True):
+        count = min(len(got.codes), len(expected.codes))
+        assert count > 0
+        equal = (np.asarray(got.codes)[:count] == np.asarray(expected.codes)[:count]).all(axis=1)
+        same += int(np.argmin(equal)) if not equal.all() else count
+        total += max(len(got.codes), len(expected.codes))
+    print(f"{case} float16: {same} of {total} tokens before the first other one, at most 1.0")
+    assert same >= total // 2
 
 
 @pytest.mark.parametrize(
