@@ -31,7 +31,7 @@ from bench.gpu_steps.shapes import (
 )
 from ttsrt_rt.inspection import inspect_folder
 
-__all__ = ["Measured", "measure_ours"]
+__all__ = ["Measured", "measure_ours", "step_floor_ms"]
 
 _HEAVIEST = 8  # stages that a note names
 
@@ -147,14 +147,18 @@ def _steps(measured: Measured, case: Case, line: Line) -> str:
 def _floor_ms(measured: Measured, case: Case) -> float | None:
     if measured.card is None:
         return None
-    scale = measured.scale
-    contents = inspect_folder(measured.engine(case))
+    return step_floor_ms(measured.card, measured.engine(case), case, measured.scale)
+
+
+def step_floor_ms(card: Card, engine: Path, case: Case, scale: Scale) -> float:
+    """Milliseconds that a card needs at least for a step, or for the rows of a prompt."""
+    contents = inspect_folder(engine)
     shape = shape_of(contents.description["model"])
     weights = weight_bytes(contents.tensors)
     floor = Floor(weights + _cache(shape, case, scale))
     if case.kind == "prefill":
         floor = Floor(weights, scale.prompt * shape.row_operations)
-    return floor_ms(floor, measured.card.read_gb_per_s, measured.card.tflop_per_s)
+    return floor_ms(floor, card.read_gb_per_s, card.tflop_per_s)
 
 
 def _cache(shape: StackShape, case: Case, scale: Scale) -> int:

@@ -5,8 +5,9 @@
 
 All weights are random; engines and plans that FOLDER lacks are built first. Of each engine:
 seconds to build its plans, their size, seconds to start an executor, a step of 1 and of many guided
-requests on both devices, and the layers where TensorRT spends its time. Nothing else should run on
-the machine.
+requests on both devices, the share of what the card could do at best that each is (where PyTorch
+is there to measure the card), and the layers where TensorRT spends its time. Figures are told as
+they come, and once more for each engine. Nothing else should run on the machine.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.command import check_json, open_folder
+from bench.gpu_steps.card import Card
 from bench.gpu_steps.cases import CASES, SCALES, Case
-from bench.gpu_steps.measure import Measured
+from bench.gpu_steps.measure import Measured, step_floor_ms
 from bench.gpu_steps.models import make_engine
 from bench.gpu_steps.ours import Maker, step_times
 from bench.gpu_steps.peers import measure_peer, peer_jobs
 from ttsrt_rt.errors import Error
+from ttsrt_rt.options import DType
 
 __all__ = ["main"]
 
@@ -47,18 +50,22 @@ class Line:
         start_s: Seconds to open an executor, by device.
         step_ms: Medians, by device and requests: {"tensorrt:0": {"1": 0.9}}.
         device_ms: Of these, on the device.
+        floor_ms: What the card needs at least to read all that a step needs, by requests.
+        plans_s: Seconds to build each plan.
         layers: Microseconds of a step of one request in each layer of TensorRT.
         peers: Milliseconds of PyTorch's steps by requests, bfloat16.
         error: Why something is missing.
     """
 
     model: str
-    dtype: str
+    dtype: DType
     build_s: float = 0.0
     plan_mb: float = 0.0
     start_s: dict[str, float] = field(default_factory=dict)
     step_ms: dict[str, dict[str, float]] = field(default_factory=dict)
     device_ms: dict[str, dict[str, float]] = field(default_factory=dict)
+    floor_ms: dict[str, float] = field(default_factory=dict)
+    plans_s: dict[str, float] = field(default_factory=dict)
     layers: dict[str, float] = field(default_factory=dict)
     peers: dict[str, dict[str, float]] = field(default_factory=dict)
     error: str = ""
@@ -66,7 +73,9 @@ class Line:
     def ratios(self) -> list[str]:
         """TensorRT's steps over those of the CUDA backend, beside what is to be reached."""
         told = []
-        ours, native = (self.step_ms.get(name, {}) for name in ("tensorrt:0", "cuda:0"))
+        if len(self.step_ms) < 2:
+            return told
+        native, ours = list(self.step_ms.values())[:2]
         for count, step in ours.items():
             if count in native:
                 bound = _BOUNDS.get(int(count))
@@ -85,6 +94,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--dtypes", nargs="*", choices=("float32", "float16"), default=["float32", "float16"])
     add("--folder", type=Path, help="keeps engines and plans")
     add("--size", choices=list(SCALES), default="true", help="default: %(default)s")
+    add("--devices", nargs=2, default=["cuda:0", "tensorrt:0"], help="default: %(default)s")
+    add("--timings", type=Path, help="keeps the times of TensorRT's kernels for later builds")
     add("--products", choices=("matrix", "convolution"), default="matrix")
     add("--builder_opt", type=int, default=3, help="default: %(default)s")
     add("--peers", action="store_true", help="also PyTorch, compiled")
@@ -99,14 +110,32 @@ def cases_of(line: Line) -> list[Case]:
     return [CASES[key] for key in MODELS[line.model]]
 
 
+def say(line: Line, text: str) -> None:
+    """Tells a figure as it comes."""
+    print(f"- {line.model} {line.dtype}: {text}", flush=True)
+
+
 def plan(engine: Path, options: argparse.Namespace, line: Line) -> None:
     """Builds the plans that an engine lacks."""
     from ttsrt_rt import tensorrt
 
     if not (engine / "tensorrt").exists():
-        begin = time.perf_counter()
+        begin = last = time.perf_counter()
+
+        def told(done: int, of: int, name: str) -> None:
+            nonlocal last
+            now = time.perf_counter()
+            line.plans_s[name], last = now - last, now
+            say(line, f"plan {done} of {of}, {name}: {line.plans_s[name]:.1f} s")
+
+        timings = options.timings
         tensorrt.build_plans(
-            engine, progress=False, products=options.products, builder_opt=options.builder_opt
+            engine,
+            progress=told,
+            products=options.products,
+            builder_opt=options.builder_opt,
+            input_timing_cache=timings if timings is not None and timings.exists() else None,
+            output_timing_cache=timings,
         )
         line.build_s = time.perf_counter() - begin
     plans = (engine / "tensorrt").rglob("*.plan")
@@ -127,6 +156,7 @@ def measure(engine: Path, device: str, size: str, line: Line, *, is_profiled: bo
     ) as executor:
         if not is_profiled:
             line.start_s[device] = time.perf_counter() - begin
+            say(line, f"{device}: {line.start_s[device]:.1f} s to start")
         maker = Maker(line.model, size, executor)
         for case in cases_of(line)[:1] if is_profiled else cases_of(line):
             times = step_times(executor, maker, case, SCALES[size])
@@ -136,6 +166,14 @@ def measure(engine: Path, device: str, size: str, line: Line, *, is_profiled: bo
             count = str(SCALES[size].requests_of(case))
             line.step_ms.setdefault(device, {})[count] = statistics.median(times.step_ms)
             line.device_ms.setdefault(device, {})[count] = statistics.median(times.device_ms)
+            say(line, f"{device}: a step of {count}: {line.step_ms[device][count]:.3f} ms")
+
+
+def measure_floors(card: Card, engine: Path, size: str, line: Line) -> None:
+    """What the card needs at least for the steps."""
+    for case in cases_of(line):
+        count = str(SCALES[size].requests_of(case))
+        line.floor_ms[count] = step_floor_ms(card, engine, case, SCALES[size])
 
 
 def measure_peers(folder: Path, size: str, line: Line) -> None:
@@ -162,6 +200,9 @@ def tell(line: Line) -> None:
             for count, step in line.step_ms.get(device, {}).items()
         )
         print(f"  {device}: {seconds:.1f} s to start; steps of {steps}")
+        for count, floor in line.floor_ms.items():
+            if step := line.step_ms.get(device, {}).get(count):
+                print(f"    {count}: {floor / step:.0%} of what the card could do")
     if line.ratios():
         print(f"  TensorRT over CUDA: {', '.join(line.ratios())}")
     for name, peers in line.peers.items():
@@ -171,12 +212,35 @@ def tell(line: Line) -> None:
         print(f"  {line.layers[name]:8.1f} us  {name[:160]}")
     if line.error:
         print(f"  {line.error}")
+    sys.stdout.flush()
+
+
+def measure_engine(
+    options: argparse.Namespace, folder: Path, card: Card | None, line: Line
+) -> None:
+    """Makes what is missing of an engine, and measures it; the baseline comes first."""
+    native, ours = options.devices
+    begin = time.perf_counter()
+    engine = make_engine(folder, options.size, line.model, line.dtype)
+    say(line, f"the engine: {time.perf_counter() - begin:.1f} s to make or to find")
+    if card is not None:
+        measure_floors(card, engine, options.size, line)
+    if ours.startswith("tensorrt"):
+        plan(engine, options, line)
+    for device in (native, ours):
+        measure(engine, device, options.size, line, is_profiled=False)
+    if options.profile:
+        measure(engine, ours, options.size, line, is_profiled=True)
+    if options.peers and line.dtype == options.dtypes[0]:
+        measure_peers(folder, options.size, line)
 
 
 def run(options: argparse.Namespace, folder: Path) -> bool:
     """Measures all engines; whether nothing failed."""
     begin = time.monotonic()
     lines: list[Line] = []
+    rates = Measured(folder=folder, size=options.size, device=options.devices[0], devices="")
+    print(rates.measure_card(), flush=True)
     for model in options.models:
         for dtype in options.dtypes:
             if 0.0 < options.limit_s < time.monotonic() - begin:
@@ -184,20 +248,14 @@ def run(options: argparse.Namespace, folder: Path) -> bool:
             line = Line(model, dtype)
             lines.append(line)
             try:
-                engine = make_engine(folder, options.size, model, dtype)
-                plan(engine, options, line)
-                for device in ("cuda:0", "tensorrt:0"):
-                    measure(engine, device, options.size, line, is_profiled=False)
-                if options.profile:
-                    measure(engine, "tensorrt:0", options.size, line, is_profiled=True)
-                if options.peers and dtype == options.dtypes[0]:
-                    measure_peers(folder, options.size, line)
+                measure_engine(options, folder, rates.card, line)
             except (Error, RuntimeError, ImportError) as error:
                 line.error = f"failed: {str(error).splitlines()[0]}"
-            tell(line)
-            if options.json is not None:
-                values = [asdict(each) for each in lines]
-                options.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+            finally:  # what was measured is told, whatever ends the rest
+                tell(line)
+                if options.json is not None:
+                    values = [asdict(each) for each in lines]
+                    options.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return not any(line.error for line in lines)
 
 

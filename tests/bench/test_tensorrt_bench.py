@@ -1,0 +1,42 @@
+"""The benchmark of TensorRT, with two devices of the CPU in place of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.tensorrt.__main__ import Line, main
+
+
+def test_figures_are_told_as_they_come_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--size", "tiny", "--models", "2503", "--dtypes", "float32", "--profile"]
+    arguments += ["--devices", "cpu", "reference", "--folder", str(tmp_path)]
+    assert main([*arguments, "--json", str(tmp_path / "figures.json")]) == 0
+    out = capsys.readouterr().out
+    assert "- 2503 float32: cpu: a step of 1: " in out
+    assert "TensorRT over CUDA: 1: " in out
+    (line,) = json.loads((tmp_path / "figures.json").read_text("utf-8"))
+    assert line["error"] == ""
+    assert set(line["step_ms"]) == set(line["start_s"]) == {"cpu", "reference"}
+    assert line["layers"]
+    assert all(step > 0.0 for steps in line["step_ms"].values() for step in steps.values())
+
+
+def test_what_fails_is_told_and_the_rest_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--size", "tiny", "--models", "2503", "--dtypes", "float32"]
+    arguments += ["--devices", "cpu", "tensorrt:0", "--folder", str(tmp_path)]
+    assert main(arguments) == 1
+    assert "failed: " in capsys.readouterr().out
+
+
+def test_ratios_name_the_bounds_to_reach() -> None:
+    line = Line("2503", "float32")
+    assert line.ratios() == []
+    line.step_ms = {"cuda:0": {"1": 1.0, "64": 2.0}, "tensorrt:0": {"1": 2.0, "64": 5.0}}
+    assert line.ratios() == ["1: 2.00x (aim 2.5)", "64: 2.50x (aim 1.5)"]
