@@ -37,21 +37,23 @@ def build(directory: Path | None, headers: str) -> Path:
     """Builds the tests and returns the program.
 
     If `pip install .` has built the library, the tests are built in the same directory, where the
-    library's files are compiled with the same commands, so that only the tests are compiled.
+    library's files are compiled with the same commands, so that only the tests are compiled. They
+    are compiled several at a time, which takes less than half of the time.
     """
+    unite = "-DTTSRT_UNITE=tests"
     if directory is None or not (directory / "CMakeCache.txt").is_file():
-        run("cmake", "--preset", "release", f"-DCMAKE_PREFIX_PATH={headers}")
+        run("cmake", "--preset", "release", f"-DCMAKE_PREFIX_PATH={headers}", unite)
         directory = ROOT / "build" / "release"
         run("cmake", "--build", str(directory))
         return directory / "tests" / "cpp" / "ttsrt_tests"
     options = ["-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_INSTALL_LIBDIR=lib", "-DTTSRT_BUILD_TESTS=ON"]
-    options += ["-DTTSRT_KEEP_HEADERS=ON", f"-DCMAKE_PREFIX_PATH={headers}"]
+    options += ["-DTTSRT_KEEP_HEADERS=ON", f"-DCMAKE_PREFIX_PATH={headers}", unite]
     cache = (directory / "CMakeCache.txt").read_text("utf-8")
     compiler = re.search(r"^CMAKE_CXX_COMPILER:\w+=(.+)$", cache, re.MULTILINE)
     if compiler is not None:
         options += [f"-DCMAKE_CXX_COMPILER={compiler.group(1)}"]
     run("cmake", "--fresh", "-S", ".", "-B", str(directory), "-G", "Ninja", *options)
-    run("cmake", "--build", str(directory), "--target", "ttsrt_tests")
+    run("cmake", "--build", str(directory), "--target", "ttsrt_tests", "ttsrt_fuzz_replay")
     return directory / "tests" / "cpp" / "ttsrt_tests"
 
 
@@ -89,4 +91,7 @@ def test_cpp() -> None:
     kept_directory = runpy.run_path(str(ROOT / "scripts" / "build_directory.py"))["kept_directory"]
     headers = sysconfig.get_path("purelib")  # of nlohmann-json, where it came from PyPI
     with kept_directory() as directory:
-        run_tests(build(directory, headers))
+        program = build(directory, headers)
+        run_tests(program)
+        # Linked from the sources that the fuzz targets have; the tests have run its inputs.
+        run(str(program.parents[1] / "fuzz" / "ttsrt_fuzz_replay"), "--gtest_brief=1")
