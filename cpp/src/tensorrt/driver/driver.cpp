@@ -145,6 +145,13 @@ class OurPlan final : public Plan {
   Logger& logger_;
 };
 
+// TensorRT keeps the first logger that it is given for all of the process, even where whoever gave
+// it is gone. So all drivers of this library give it one, which stays.
+Logger& lasting_logger() {
+  static auto* const logger = new Logger;
+  return *logger;
+}
+
 class OurDriver final : public Driver {
  public:
   explicit OurDriver(const DriverRequest& request)
@@ -290,7 +297,7 @@ class OurDriver final : public Driver {
   DriverRequest request_;
   std::string plugins_;
   std::string version_;
-  Logger logger_;
+  Logger& logger_ = lasting_logger();
   std::vector<std::byte> timings_;
   std::unique_ptr<nvinfer1::IBuilder> builder_;
   std::unique_ptr<nvinfer1::IRuntime> runtime_;

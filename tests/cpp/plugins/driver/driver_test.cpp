@@ -242,6 +242,19 @@ TEST_P(DriverLibrary, HasOneBuilderAndPassesTimesOn) {
   EXPECT_EQ(text_of(driver->timing_cache()), "times+");
 }
 
+// TensorRT has one logger for the process, the first that it was given. A driver that is gone must
+// not have owned it.
+TEST_P(DriverLibrary, SaysWhatTensorRTLogsWhicheverDriverCameFirst) {
+  std::shared_ptr<Driver> first = open_driver(GetParam().major);
+  const auto write = [](NetworkWriter& writer) { write_all(writer, Type::float32); };
+  first->build(settings_of(), write);
+  const std::shared_ptr<Driver> second = open_driver(GetParam().major);
+  first.reset();
+  reset("buildSerializedNetwork");
+  EXPECT_TRUE(throws_naming<std::runtime_error>("no buildSerializedNetwork today",
+                                                [&] { second->build(settings_of(), write); }));
+}
+
 TEST_P(DriverLibrary, LoadsAPlanAndRunsIt) {
   const std::shared_ptr<Driver> driver = open_driver(GetParam().major);
   const std::vector<std::byte> bytes =

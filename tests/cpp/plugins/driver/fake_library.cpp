@@ -323,7 +323,7 @@ class Runtime final : public nvinfer1::IRuntime, Counted {
 
 template <class Interface, class Made>
 void* make(const char* name, void* logger, std::int32_t version) {
-  state().logger = static_cast<nvinfer1::ILogger*>(logger);
+  if (state().logger == nullptr) state().logger = static_cast<nvinfer1::ILogger*>(logger);
   Interface* made = call(name, std::to_string(version)) ? new Made : nullptr;
   return made;
 }

@@ -24,7 +24,7 @@ struct State {
   std::string fails_at;  // the call that fails, of all with that name
   std::string calls;     // a line for each
   std::int32_t alive = 0;
-  nvinfer1::ILogger* logger = nullptr;
+  nvinfer1::ILogger* logger = nullptr;  // the first that was given, as TensorRT keeps it
   std::vector<BuiltNetwork> built;  // by the number that their plans say
 };
 inline State& state() {
