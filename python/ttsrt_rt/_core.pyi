@@ -1559,8 +1559,7 @@ class IterationStats:
     @property
     def num_threads(self) -> int:
         """Threads of the CPU that its launches ran on; 0 on other devices. Fewer than the device
-        has where the system runs something else on their cores.
-        """
+        has where the system runs something else on their cores."""
 
     @property
     def kv_cache_stats(self) -> KvCacheStats:
