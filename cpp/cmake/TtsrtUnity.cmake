@@ -4,7 +4,8 @@
 
 set(ttsrt_unity_size 8) # a group of tests needs about 1 GB with sanitizers
 
-# Declarations at namespace scope begin a line. Two uses of one name, and functions with different parameters, are no clash.
+# ttsrt_declared_names(source out): a list of "kind name = what it is", from the lines that begin a declaration at namespace scope. Two
+# files clash in a name that is not the same in both: equal using-declarations, and functions with different parameters, are no clash.
 function(ttsrt_declared_names source out)
     file(READ "${source}" text)
     string(REGEX REPLACE "[][;\\]" " " text "${text}") # what has a meaning in lists
@@ -22,15 +23,16 @@ function(ttsrt_declared_names source out)
             endif()
         endif()
         if(line MATCHES "^using [A-Za-z_:0-9]*::([A-Za-z_0-9]+)$")
-            list(APPEND names "type ${CMAKE_MATCH_1} = ${line}")
+            list(APPEND names "name ${CMAKE_MATCH_1} = ${line}")
         elseif(line MATCHES "^using ([A-Za-z_0-9]+) = ")
-            list(APPEND names "type ${CMAKE_MATCH_1} = ${line}")
+            list(APPEND names "name ${CMAKE_MATCH_1} = ${line}")
         elseif(line MATCHES "^(struct|class|enum|enum class|union) ([A-Za-z_0-9]+)")
-            list(APPEND names "type ${CMAKE_MATCH_2} = ${source}")
+            list(APPEND names "name ${CMAKE_MATCH_2} = ${source}")
         elseif(line MATCHES "^([^(={]*[ *&>])?([A-Za-z_0-9]+)(\\([^={]*)")
-            list(APPEND names "function ${CMAKE_MATCH_2}${CMAKE_MATCH_3} = ${source}")
+            list(APPEND names "name ${CMAKE_MATCH_2} = function")
+            list(APPEND names "call ${CMAKE_MATCH_2}${CMAKE_MATCH_3} = ${source}")
         elseif(line MATCHES "^[^(={]*[ *&>]([A-Za-z_0-9]+) *([={/]|$)")
-            list(APPEND names "value ${CMAKE_MATCH_1} = ${source}")
+            list(APPEND names "name ${CMAKE_MATCH_1} = ${source}")
         endif()
     endforeach()
     set(${out} "${names}" PARENT_SCOPE)
