@@ -22,7 +22,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -163,8 +163,10 @@ class Worker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self.process.stdin is not None:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        with suppress(BrokenPipeError):  # of a process that has ended before it read all
             self.process.stdin.close()
+        self.process.stdout.close()
         self.process.wait()
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
