@@ -198,7 +198,9 @@ TEST(Hift, TrueSizesOnAGpuAreTheSoundOfTheCpu) {
   const auto sound_of = [&](const std::string& name, DType dtype, std::int32_t window) {
     const test::PackedWeights weights(manifest, dtype, 0.5F);
     Vocoder vocoder(config, weights, test::open_native(name, 2));
-    if (name == test::kCuda) EXPECT_LE(vocoder.activation_bytes(), kMostRowBytes * (kFrames + 1));
+    if (name == test::kCuda) {
+      EXPECT_LE(vocoder.activation_bytes(), kMostRowBytes * (kFrames + 1));
+    }
     return vocoder.in_windows(mel, window);
   };
   const std::vector<float> exact = sound_of("", DType::float32, kFrames);
