@@ -72,7 +72,7 @@ class Line:
 
     def ratios(self) -> list[str]:
         """TensorRT's steps over those of the CUDA backend, beside what is to be reached."""
-        told = []
+        told: list[str] = []
         if len(self.step_ms) < 2:
             return told
         native, ours = list(self.step_ms.values())[:2]

@@ -1,27 +1,39 @@
-"""The benchmark of TensorRT, with two devices of the CPU in place of its own."""
+"""The benchmark of TensorRT, with the CPU in place of TensorRT and numbers in place of the GPU."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bench.tensorrt import __main__ as program
 from bench.tensorrt.__main__ import Line, main
 
 
 def test_figures_are_told_as_they_come_and_kept(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    measure = program.measure
+
+    def measure_one(engine: Path, device: str, size: str, line: Line, **options: Any) -> None:
+        if device == "cpu":
+            return measure(engine, device, size, line, **options)
+        line.start_s[device] = 1.0
+        line.step_ms[device] = line.device_ms[device] = {"1": 1.0, "2": 2.0}
+        return None
+
+    monkeypatch.setattr(program, "measure", measure_one)
     arguments = ["--size", "tiny", "--models", "2503", "--dtypes", "float32", "--profile"]
-    arguments += ["--devices", "cpu", "reference", "--folder", str(tmp_path)]
+    arguments += ["--devices", "cuda:0", "cpu", "--folder", str(tmp_path)]
     assert main([*arguments, "--json", str(tmp_path / "figures.json")]) == 0
     out = capsys.readouterr().out
     assert "- 2503 float32: cpu: a step of 1: " in out
     assert "TensorRT over CUDA: 1: " in out
     (line,) = json.loads((tmp_path / "figures.json").read_text("utf-8"))
     assert line["error"] == ""
-    assert set(line["step_ms"]) == set(line["start_s"]) == {"cpu", "reference"}
+    assert set(line["step_ms"]) == set(line["start_s"]) == {"cuda:0", "cpu"}
     assert line["layers"]
     assert all(step > 0.0 for steps in line["step_ms"].values() for step in steps.values())
 
