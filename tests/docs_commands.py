@@ -95,6 +95,10 @@ LEFT = [
         "needs a GPU and TensorRT; tests/parity/test_tensorrt.py builds and runs plans",
     ),
     Left(r"bench\.gpu_steps", "needs a GPU; tests/bench runs it with tiny models on the CPU"),
+    Left(
+        r"bench\.tensorrt",
+        "needs a GPU and TensorRT; tests/bench runs it with tiny models on the CPU",
+    ),
 ]
 
 CHANGED = [

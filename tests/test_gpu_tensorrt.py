@@ -68,7 +68,7 @@ def test_a_part_that_fails_or_hangs_does_not_stop_the_others(machine: Path) -> N
     assert done.returncode == 1
     assert "t3: FAILED, " in done.stdout
     assert "cpp: passed, " in done.stdout
-    done = run(machine, "--seconds", "4", "f5", "cpp", fake="exec sleep 100")
+    done = run(machine, "--seconds", "1", "f5", "cpp", fake="exec sleep 100")
     assert done.returncode == 1
     assert "f5: OUT OF TIME, " in done.stdout
     assert "there is no time left" in done.stdout
