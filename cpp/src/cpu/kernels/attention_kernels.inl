@@ -159,10 +159,11 @@ void score_rows(const AttendArgs* rows, int32_t first) {
 }
 
 // Does gather_values for kQueryRows queries; each query sums only the positions below its length.
-template <Element E, int Count>
+// Only a vector that is not whole may be partial.
+template <Element E, int Count, bool IsWhole>
 void gather_rows(const AttendArgs* rows, int32_t first, const float* inverse) {
   const int32_t head_dim = rows[0].head_dim;
-  const int32_t lanes = Count > 1 ? kLanes : lanes_left(head_dim, first);
+  const int32_t lanes = IsWhole ? kLanes : lanes_left(head_dim, first);
   int32_t longest = 0;
   for (int r = 0; r < kQueryRows; ++r)
     longest = rows[r].length > longest ? rows[r].length : longest;
@@ -174,23 +175,26 @@ void gather_rows(const AttendArgs* rows, int32_t first, const float* inverse) {
 #pragma GCC unroll 4
     for (int i = 0; i < Count; ++i) sums[r][i] = zero();
   }
-  for (int32_t position = 0; position < longest; ++position) {
+  for (int32_t begin = 0; begin < longest; begin += kLanes) {
+    const int32_t positions = lanes_left(longest, begin);
+    const bool is_for_all = begin + positions <= common;
     const auto* values = reinterpret_cast<const typename Stored<E>::Type*>(
-        reinterpret_cast<const unsigned char*>(block_of<E>(rows[0], position / kLanes)) +
+        reinterpret_cast<const unsigned char*>(block_of<E>(rows[0], begin / kLanes)) +
         rows[0].value_offset);
-    const int32_t j = position % kLanes;
-    const auto* row = values + j * head_dim + first;
-    Vec value[Count];
+    for (int32_t j = 0; j < positions; ++j) {
+      const auto* row = values + j * head_dim + first;
+      Vec value[Count];
 #pragma GCC unroll 4
-    for (int i = 0; i < Count; ++i) value[i] = read_partial<E>(row + i * kLanes, lanes);
+      for (int i = 0; i < Count; ++i) value[i] = read_partial<E>(row + i * kLanes, lanes);
 #pragma GCC unroll 4
-    for (int r = 0; r < kQueryRows; ++r) {
-      float share = rows[r].weights[position];
-      if constexpr (E == Element::int8) share *= scales_of(values, head_dim)[j];
-      const Vec weight = set(share);
-      if (position < common || position < rows[r].length) {
+      for (int r = 0; r < kQueryRows; ++r) {
+        float share = rows[r].weights[begin + j];
+        if constexpr (E == Element::int8) share *= scales_of(values, head_dim)[j];
+        const Vec weight = set(share);
+        if (is_for_all || begin + j < rows[r].length) {
 #pragma GCC unroll 4
-        for (int i = 0; i < Count; ++i) sums[r][i] = fma(weight, value[i], sums[r][i]);
+          for (int i = 0; i < Count; ++i) sums[r][i] = fma(weight, value[i], sums[r][i]);
+        }
       }
     }
   }
@@ -210,7 +214,7 @@ void score_rows_kernel(const AttendArgs* rows) {
     blocks = seen > blocks ? seen : blocks;
   }
   int32_t b = 0;
-  for (; b + 4 <= blocks; b += 4) score_rows<E, 4>(rows, b);
+  for (; b + kQueryVecs <= blocks; b += kQueryVecs) score_rows<E, kQueryVecs>(rows, b);
   for (; b < blocks; ++b) score_rows<E, 1>(rows, b);
 }
 
@@ -223,9 +227,10 @@ void attend_rows_kernel(const AttendArgs* rows) {
   for (int r = 0; r < kQueryRows; ++r)
     inverse[r] = 1.0F / soften(rows[r], (rows[r].length + kLanes - 1) / kLanes);
   int32_t first = 0;
-  for (; rows[0].head_dim - first >= 4 * kLanes; first += 4 * kLanes)
-    gather_rows<E, 4>(rows, first, inverse);
-  for (; first < rows[0].head_dim; first += kLanes) gather_rows<E, 1>(rows, first, inverse);
+  const int32_t head_dim = rows[0].head_dim;
+  for (; head_dim - first >= kQueryVecs * kLanes; first += kQueryVecs * kLanes)
+    gather_rows<E, kQueryVecs, true>(rows, first, inverse);
+  for (; first < head_dim; first += kLanes) gather_rows<E, 1, false>(rows, first, inverse);
 }
 
 // The largest number that does not round to infinity.

@@ -16,7 +16,10 @@ constexpr const char* kBytesBy = "vpmaddwd";
 constexpr int32_t kTileRows = 4;
 constexpr int32_t kWideRows = kTileRows;
 constexpr int32_t kTimeRows = 6;  // of a convolution over time: 12 of the 16 registers are sums
-constexpr int kQueryRows = 1;     // queries that attention handles together
+// Queries that attention handles together, and vectors of keys or values: 8 of the 16 registers are
+// sums.
+constexpr int kQueryRows = 4;
+constexpr int kQueryVecs = 1;
 constexpr bool kAlwaysPrefetches = true;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
 constexpr int32_t kByteOffset = 128;  // offset of the weights in byte_quads

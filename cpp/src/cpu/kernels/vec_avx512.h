@@ -13,6 +13,7 @@ namespace {
 constexpr int32_t kByteOffset = 128;  // offset of the weights in byte_quads
 
 constexpr int kQueryRows = 4;  // queries that attention handles together
+constexpr int kQueryVecs = 4;  // and vectors of keys or values
 
 struct Vec {
   __m512 v;

@@ -17,6 +17,7 @@ constexpr int32_t kTileRows = 4;  // 16 of the 32 registers are sums
 constexpr int32_t kWideRows = kTileRows;
 constexpr int32_t kTimeRows = kTileRows;
 constexpr int kQueryRows = 1;             // queries that attention handles together
+constexpr int kQueryVecs = 4;             // and vectors of keys or values
 constexpr bool kAlwaysPrefetches = true;  // prefetches panels for any number of rows
 constexpr int32_t panels_in_flight(int32_t rows) { return rows <= 2 ? 2 : 1; }
 constexpr int32_t kByteOffset = 0;  // offset of the weights in byte_quads, which makes them signed
