@@ -108,8 +108,8 @@ class _Perth:
             return samples
         if len(samples) < LEAST_SECONDS * sample_rate:
             raise ConfigError(
-                f"watermark: expected at least {LEAST_SECONDS:g} seconds of sound, as a mark is not "
-                f"found in less, got {len(samples) / sample_rate:.3f}"
+                f"watermark: expected at least {LEAST_SECONDS:g} seconds of sound, as a mark is "
+                f"not found in less, got {len(samples) / sample_rate:.3f}"
             )
         padded = np.zeros(_whole_steps(len(samples), sample_rate), np.float32)
         padded[: len(samples)] = samples
