@@ -11,6 +11,8 @@ constexpr bool kAlwaysPrefetches = false;
 #include "cpu/kernels/kernels_table.inl"
 #include "cpu/kernels/split_kernels.inl"
 #include "cpu/kernels/tile_products.inl"
+#include "cpu/kernels/tile_blocks.inl"
+#include "cpu/kernels/tile_wide.inl"
 #include "cpu/kernels/tile_group_products.inl"
 #include "cpu/kernels/tile_time.inl"
 #include "cpu/kernels/tile_kernels.inl"

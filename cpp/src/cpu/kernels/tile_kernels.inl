@@ -1,5 +1,5 @@
-// Convolutions, attention and peaks over tiles (tile_kernels.h). Tiles 0 to 3 are sums of 2 x 2
-// blocks, 4 and 5 rows, 6 and 7 panels: a step loads four tiles and multiplies four times.
+// Attention and peaks over tiles (tile_kernels.h). Tiles 0 to 3 are sums of 2 x 2 blocks, 4 and 5
+// rows, 6 and 7 keys or values: a step loads four tiles and multiplies four times.
 
 namespace ttsrt::cpu {
 namespace {
@@ -8,104 +8,6 @@ namespace {
 struct TileSums {
   alignas(64) float at[2][2][16][16];  // [rows / 16][outputs / 16]
 };
-
-// Steps over taps and inputs, in order.
-struct TileSteps {
-  int32_t begin;
-  int32_t end;
-};
-
-// Adds steps of a block of RowTiles x Panels tiles to its sums, which begin at zero.
-template <int RowTiles, int Panels>
-inline void add_steps(const TileProduct& product, const unsigned char* rows, const unsigned char* w,
-                      const TileSteps& chunk, TileSums& sums) {
-  const int64_t row_bytes = product.row_words * 4;
-  const int64_t panel_bytes = int64_t{product.taps} * product.steps * kTileBytes;
-  if (chunk.begin == 0) {
-    Tiles::zero<0>();
-    if constexpr (Panels > 1) Tiles::zero<1>();
-    if constexpr (RowTiles > 1) Tiles::zero<2>();
-    if constexpr (RowTiles > 1 && Panels > 1) Tiles::zero<3>();
-  } else {
-    Tiles::load<0>(sums.at[0][0], 64);
-    if constexpr (Panels > 1) Tiles::load<1>(sums.at[0][1], 64);
-    if constexpr (RowTiles > 1) Tiles::load<2>(sums.at[1][0], 64);
-    if constexpr (RowTiles > 1 && Panels > 1) Tiles::load<3>(sums.at[1][1], 64);
-  }
-  int32_t k = chunk.begin % product.steps;
-  const unsigned char* first = rows + chunk.begin / product.steps * row_bytes;
-  const unsigned char* x = first + k * 64;
-  w += int64_t{chunk.begin} * kTileBytes;
-  for (int32_t step = chunk.begin; step < chunk.end; ++step) {
-    Tiles::load<6>(w, 64);
-    Tiles::load<4>(x, row_bytes);
-    Tiles::add_pairs<0, 4, 6>();
-    if constexpr (Panels > 1) {
-      Tiles::load<7>(w + panel_bytes, 64);
-      Tiles::add_pairs<1, 4, 7>();
-    }
-    if constexpr (RowTiles > 1) {
-      Tiles::load<5>(x + 16 * row_bytes, row_bytes);
-      Tiles::add_pairs<2, 5, 6>();
-      if constexpr (Panels > 1) Tiles::add_pairs<3, 5, 7>();
-    }
-    w += kTileBytes;
-    x += 64;
-    if (++k == product.steps) {  // the next tap reads the next row
-      k = 0;
-      first += row_bytes;
-      x = first;
-    }
-  }
-  Tiles::store<0>(sums.at[0][0], 64);
-  if constexpr (Panels > 1) Tiles::store<1>(sums.at[0][1], 64);
-  if constexpr (RowTiles > 1) Tiles::store<2>(sums.at[1][0], 64);
-  if constexpr (RowTiles > 1 && Panels > 1) Tiles::store<3>(sums.at[1][1], 64);
-}
-
-constexpr int32_t kMostBlocks = kTileBlockRows / 32;
-constexpr int32_t kChunkSteps = 16;  // whose two panels stay in the L1 cache for all rows
-
-// Calls `finish_row(sums, row, panel)` with the sums of row `row` of the product and panel `panel`.
-template <typename Finish>
-inline void multiply_tiles_of(const TileProduct& product, const Finish& finish_row) {
-  const auto* rows = reinterpret_cast<const unsigned char*>(product.rows);
-  const int64_t panel_bytes = int64_t{product.taps} * product.steps * kTileBytes;
-  const int32_t all = product.taps * product.steps;
-  TileSums sums[kMostBlocks];
-  open_tiles();
-  for (int32_t panel = 0; panel < product.panels; panel += 2) {
-    const unsigned char* w = product.weight + panel * panel_bytes;
-    const bool has_two = product.panels - panel > 1;
-    for (int32_t step = 0; step < all; step += kChunkSteps) {
-      const TileSteps chunk = {step, step + kChunkSteps < all ? step + kChunkSteps : all};
-      for (int32_t row = 0; row < product.num_rows; row += 32) {
-        const unsigned char* x = rows + row * product.row_words * 4;
-        TileSums& block = sums[row / 32];
-        if (product.num_rows - row > 16) {
-          has_two ? add_steps<2, 2>(product, x, w, chunk, block)
-                  : add_steps<2, 1>(product, x, w, chunk, block);
-        } else {
-          has_two ? add_steps<1, 2>(product, x, w, chunk, block)
-                  : add_steps<1, 1>(product, x, w, chunk, block);
-        }
-        if (chunk.end < all) continue;
-        const int32_t count = product.num_rows - row < 32 ? product.num_rows - row : 32;
-        for (int32_t r = 0; r < count; ++r) {
-          finish_row(load(block.at[r / 16][0][r % 16]), row + r, panel);
-          if (has_two) finish_row(load(block.at[r / 16][1][r % 16]), row + r, panel + 1);
-        }
-      }
-    }
-  }
-  Tiles::close();
-}
-
-void tile_convolve(const TileProduct& product, const ConvArgs& args) {
-  multiply_tiles_of(product, [&args](Vec value, int32_t row, int32_t panel) {
-    finish_conv(args, value, row, panel);
-  });
-}
 
 void tile_round(const float* x, int64_t count, uint32_t* out) {
   auto* halves = reinterpret_cast<uint16_t*>(out);

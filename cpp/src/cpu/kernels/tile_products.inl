@@ -1,18 +1,17 @@
-// Matrix products over tiles (tile_kernels.h).
+// Matrix products over tiles (tile_kernels.h) of few rows, and what products of any number of rows
+// share; tile_wide.inl has those of more than 16 rows.
 //
 // A product takes 16 cycles, a load 8 at best, and its tile is there after 45 or more: a tile that
 // is loaded again waits for those who read it. So tiles are loaded one step ahead of their
 // products. Up to 16 rows multiply two panels, with four tiles for weights, which come from far
-// away. More rows multiply three panels, whose chunk stays in the L1 cache for all rows of a block.
+// away.
 
 namespace ttsrt::cpu {
 namespace {
 
 constexpr int64_t kPieceBytes = 64;
 constexpr int32_t kFewPanels = 2;
-constexpr int32_t kManyPanels = 3;
-constexpr int64_t kNearPieces = 12;  // of three panels that stay in the L1 cache
-constexpr int64_t kRowsAhead = 2;    // pieces of rows that are prefetched from the L2 cache
+constexpr int32_t kManyPanels = 2;
 
 __attribute__((always_inline)) inline void prefetch_tile(const unsigned char* at) {
 #pragma GCC unroll 16
@@ -127,149 +126,11 @@ inline const uint32_t* heads_of(const LinearArgs& args, const unsigned char* blo
   return reinterpret_cast<const uint32_t*>(block) + words;
 }
 
-struct ChunkSums {
-  alignas(64) unsigned char at[2][2][kTileBytes];  // [rows / 16][panels]
-};
-
-struct TileChunk {
-  int64_t begin;  // pieces
-  int64_t end;
-};
-
-// Loads the sums of RowTiles x Panels tiles, which begin at zero, and stores them.
-template <int RowTiles, int Panels>
-inline void begin_chunk(const TileChunk& chunk, const ChunkSums& sums) {
-  if (chunk.begin == 0) {
-    Tiles::zero<0>();
-    if constexpr (Panels > 1) Tiles::zero<1>();
-    if constexpr (RowTiles > 1) Tiles::zero<2>();
-    if constexpr (RowTiles > 1 && Panels > 1) Tiles::zero<3>();
-  } else {
-    Tiles::load<0>(sums.at[0][0], 64);
-    if constexpr (Panels > 1) Tiles::load<1>(sums.at[0][1], 64);
-    if constexpr (RowTiles > 1) Tiles::load<2>(sums.at[1][0], 64);
-    if constexpr (RowTiles > 1 && Panels > 1) Tiles::load<3>(sums.at[1][1], 64);
-  }
-}
-template <int RowTiles, int Panels>
-inline void end_chunk(ChunkSums& sums) {
-  Tiles::store<0>(sums.at[0][0], 64);
-  if constexpr (Panels > 1) Tiles::store<1>(sums.at[0][1], 64);
-  if constexpr (RowTiles > 1) Tiles::store<2>(sums.at[1][0], 64);
-  if constexpr (RowTiles > 1 && Panels > 1) Tiles::store<3>(sums.at[1][1], 64);
-}
-
-constexpr int64_t kChunkPieces = 16;  // of two panels that stay in the L1 cache
-
-// Into the L1 cache; inlined as prefetch_far is.
-__attribute__((always_inline)) inline void prefetch_tile_near(const unsigned char* at) {
-#pragma GCC unroll 16
-  for (int line = 0; line < 16; ++line) __builtin_prefetch(at + line * 64, 0, 3);
-}
-
-// The pieces of up to three panels.
+// The pieces of one or two panels.
 struct PanelPieces {
   const unsigned char* w;
   int64_t panel_bytes;
 };
-
-template <int Panels>
-inline void load_panels(const PanelPieces& of, int64_t offset) {
-  Tiles::load<5>(of.w + offset, 64);
-  if constexpr (Panels > 1) Tiles::load<6>(of.w + of.panel_bytes + offset, 64);
-  if constexpr (Panels > 2) Tiles::load<7>(of.w + 2 * of.panel_bytes + offset, 64);
-}
-
-// Multiplies rows in tile A by a piece of each panel, and loads the next pieces of both unless
-// these are the last; `x` and `offset` are those of the next.
-template <class Step, int A, int Panels, bool IsLast>
-inline void add_row_piece(const unsigned char* x, const PanelPieces& of, int64_t offset) {
-  if constexpr (!IsLast) {
-    Tiles::load<7 - A>(x, 64);
-    prefetch_tile_near(x + kRowsAhead * kTileBytes);
-  }
-  Step::template add<0, A, 5>();
-  if constexpr (!IsLast) Tiles::load<5>(of.w + offset, 64);
-  if constexpr (Panels > 1) {
-    Step::template add<1, A, 6>();
-    if constexpr (!IsLast) Tiles::load<6>(of.w + of.panel_bytes + offset, 64);
-  }
-  if constexpr (Panels > 2) {
-    Step::template add<2, A, 7>();
-    if constexpr (!IsLast) Tiles::load<7>(of.w + 2 * of.panel_bytes + offset, 64);
-  }
-}
-
-// Adds the pieces of a chunk to the sums [panels] of 16 rows, which begin at zero.
-template <class Step, int Panels>
-inline void add_row_chunk(const unsigned char* x, const PanelPieces& of, const TileChunk& chunk,
-                          unsigned char (*sums)[kTileBytes]) {
-  if (chunk.begin == 0) {
-    Tiles::zero<0>();
-    if constexpr (Panels > 1) Tiles::zero<1>();
-    if constexpr (Panels > 2) Tiles::zero<2>();
-  } else {
-    Tiles::load<0>(sums[0], 64);
-    if constexpr (Panels > 1) Tiles::load<1>(sums[1], 64);
-    if constexpr (Panels > 2) Tiles::load<2>(sums[2], 64);
-  }
-  int64_t at = chunk.begin * kTileBytes;
-  const int64_t last = (chunk.end - 1) * kTileBytes;
-  Tiles::load<3>(x + at, 64);
-  load_panels<Panels>(of, at);
-  for (; at + kTileBytes < last; at += 2 * kTileBytes) {
-    const int64_t next = at + kTileBytes;
-    add_row_piece<Step, 3, Panels, false>(x + next, of, next);
-    add_row_piece<Step, 4, Panels, false>(x + next + kTileBytes, of, next + kTileBytes);
-  }
-  if (at < last) {
-    add_row_piece<Step, 3, Panels, false>(x + last, of, last);
-    add_row_piece<Step, 4, Panels, true>(nullptr, of, 0);
-  } else {
-    add_row_piece<Step, 3, Panels, true>(nullptr, of, 0);
-  }
-  Tiles::store<0>(sums[0], 64);
-  if constexpr (Panels > 1) Tiles::store<1>(sums[1], 64);
-  if constexpr (Panels > 2) Tiles::store<2>(sums[2], 64);
-}
-
-// Prefetches pieces [begin, end) of panels into the L2 cache, while those before them are
-// multiplied.
-template <int Panels>
-inline void prefetch_chunk(const PanelPieces& of, int64_t begin, int64_t end) {
-  for (int p = 0; p < Panels; ++p) {
-    const unsigned char* w = of.w + p * of.panel_bytes;
-    for (int64_t piece = begin; piece < end; ++piece) prefetch_tile(w + piece * kTileBytes);
-  }
-}
-
-// More than 16 rows times up to three panels.
-template <class Step, int Panels>
-void multiply_many(const LinearArgs& args, const unsigned char* w, int32_t panel) {
-  const int64_t pieces = args.row.group_words * 4 / kPieceBytes;
-  const PanelPieces of = {w, pieces * kTileBytes};
-  const int64_t chunks = (pieces + kNearPieces - 1) / kNearPieces;
-  alignas(64) unsigned char sums[kTileBlockRows / kTileHeight][Panels][kTileBytes];
-  for (int64_t c = 0; c < chunks; ++c) {
-    const TileChunk chunk = {pieces * c / chunks, pieces * (c + 1) / chunks};
-    if (c + 1 < chunks) {
-      prefetch_chunk<Panels>(of, chunk.end, pieces * (c + 2) / chunks);
-    } else if (panel + 2 * Panels <= args.near_panels) {
-      const int64_t behind = Panels * pieces;  // the next panels follow these
-      prefetch_chunk<Panels>(of, behind, behind + pieces / chunks);
-    }
-    for (int32_t row = args.first_row; row < args.last_row; row += kTileHeight) {
-      auto* block = sums[(row - args.first_row) / kTileHeight];
-      const unsigned char* x = block_at(args, row);
-      add_row_chunk<Step, Panels>(x, of, chunk, block);
-      if (chunk.end < pieces) continue;
-      const uint32_t* heads = heads_of<Step>(args, x);
-      const int32_t rows = at_most_a_tile(args.last_row - row);
-      for (int32_t p = 0; p < Panels; ++p)
-        finish_block<Step>(args, {block[p], heads, row, rows, panel + p});
-    }
-  }
-}
 
 // Multiplies up to 16 rows in tile A by one piece of one or two panels, whose tiles are B and the
 // next. `Ahead` says whether to prefetch panels.
@@ -325,27 +186,6 @@ void multiply_few(const LinearArgs& args, const unsigned char* w, int32_t panel)
   if constexpr (Panels > 1) Tiles::store<1>(sums[1], 64);
   for (int32_t p = 0; p < Panels; ++p)
     finish_block<Step>(args, {sums[p], heads, 0, args.rows, panel + p});
-}
-
-template <class Step>
-void tile_product(const LinearArgs& args) {
-  const int64_t panel_bytes = args.row.group_words * 64;
-  const auto* weight = static_cast<const unsigned char*>(args.weight);
-  const bool is_few = args.rows <= kTileHeight;
-  const int32_t group = is_few ? kFewPanels : kManyPanels;
-  for (int32_t panel = args.first_panel; panel < args.last_panel; panel += group) {
-    const unsigned char* w = weight + panel * panel_bytes;
-    const int32_t left = args.last_panel - panel;
-    if (is_few) {
-      left >= 2 ? multiply_few<Step, 2>(args, w, panel) : multiply_few<Step, 1>(args, w, panel);
-    } else if (left >= 3) {
-      multiply_many<Step, 3>(args, w, panel);
-    } else if (left == 2) {
-      multiply_many<Step, 2>(args, w, panel);
-    } else {
-      multiply_many<Step, 1>(args, w, panel);
-    }
-  }
 }
 
 // Rounds a row to bfloat16; its inputs are whole pieces.

@@ -152,23 +152,29 @@ class ProductStage : public Stage {
     args.factors = plan.factor < 0 ? nullptr : packing_.site.launch->schedule.data();
     args.first_factor = plan.factor;
     if (by.tiles != nullptr) by.tiles->open(by.shape, args.rows);
-    const std::int32_t block = by.block_rows();
-    const std::int32_t blocks = (args.rows + block - 1) / block;
-    const Range mine = share_of(std::int64_t{blocks} * panels(), worker);
+    Division division;
+    division.block = by.block_rows(args.rows, panels(), worker.num_threads);
+    const std::int32_t blocks = (args.rows + division.block - 1) / division.block;
+    const std::int32_t group = by.panels_in_flight(std::min(args.rows, division.block));
+    // Of tiles, threads begin with whole groups of panels.
+    const std::int32_t whole = by.tiles != nullptr ? group : 1;
+    division.units = static_cast<std::int32_t>(ops::padded_to(panels(), whole));
+    const Range groups = share_of(std::int64_t{blocks} * division.units / whole, worker);
+    const Range mine = {groups.begin * whole, groups.end * whole};
     SharedRange* ranges = packing_.site.ranges;
     SharedRange& own = ranges[worker.thread];
     const auto own_end = static_cast<std::int32_t>(mine.end);
     own.open(static_cast<std::int32_t>(mine.begin), own_end);
-    const std::int32_t group = by.panels_in_flight(std::min(args.rows, block));
-    for (auto taken = own.take_front(group); !taken.is_empty(); taken = own.take_front(group))
-      multiply(args, taken, block, own_end);
+    const std::int32_t most = by.panels_at_once(args.rows, mine.end - mine.begin);
+    for (auto taken = own.take_front(most); !taken.is_empty(); taken = own.take_front(most))
+      multiply(args, taken, division, own_end);
     // A thief takes one group of panels for many rows and one panel for few rows, the smallest
     // amount that does not cost speed.
     const std::int32_t piece = packing_.fits_one_tile() ? 1 : group;
     for (std::int32_t away = 1; away < worker.num_threads; ++away) {
       SharedRange& other = ranges[(worker.thread + away) % worker.num_threads];
       for (auto taken = other.take_back(piece); !taken.is_empty(); taken = other.take_back(piece))
-        multiply(args, taken, block, taken.end);
+        multiply(args, taken, division, taken.end);
     }
     if (by.tiles != nullptr) packing_.site.kernels->tiles->close();
   }
@@ -184,15 +190,21 @@ class ProductStage : public Stage {
                     packing_.forms.many.unpacked_bytes(*plan.weight, plan.max_rows));
   }
 
+  // Rows of a block, and units of it: its panels, and none up to whole groups of them.
+  struct Division {
+    std::int32_t block = 0;
+    std::int32_t units = 0;
+  };
+
   // Units below `near` may be prefetched.
-  void multiply(LinearArgs args, const SharedRange::Taken& taken, std::int32_t block,
+  void multiply(LinearArgs args, const SharedRange::Taken& taken, const Division& division,
                 std::int32_t near) const {
     for (std::int32_t unit = taken.begin; unit < taken.end;) {
-      const std::int32_t first = unit % panels();
-      const std::int32_t count = std::min(taken.end - unit, panels() - first);
-      set_rows(unit / panels() * block, block, args);
+      const std::int32_t first = unit % division.units;
+      const std::int32_t count = std::min(taken.end - unit, division.units - first);
+      set_rows(unit / division.units * division.block, division.block, args);
       args.first_panel = first;
-      args.last_panel = first + count;
+      args.last_panel = std::min(panels(), first + count);
       args.near_panels = std::min(panels(), first + near - unit);
       const ProductForm& by = packing_.form();
       const auto product = by.tiles != nullptr ? by.tiles->product : by.vectors->product;

@@ -1,5 +1,7 @@
 #include "cpu/stages/product_form.h"
 
+#include <algorithm>
+
 #include "cpu/stages/row_stages.h"
 
 namespace ttsrt::cpu {
@@ -10,6 +12,10 @@ constexpr std::int64_t kLineWords = 16;  // of a cache line
 // for each, and to find the largest and quantize about one.
 constexpr std::int64_t kRoundedAlone = 16 * 1024;
 constexpr std::int64_t kQuantizedAlone = 4 * 1024;
+// Fewer rows of a block of tiles use a panel too seldom. More blocks are worth their reading of all
+// panels where they take a tenth from the thread that has most to do.
+constexpr std::int32_t kLeastTileBlock = 64;
+constexpr std::int64_t kNotable = 10;
 
 Format format_of(const ops::Weight& weight) {
   switch (weight.quantization) {
@@ -102,6 +108,34 @@ const TileLinear* tiles_for(const Kernels& level, const ops::Weight& weight) {
 std::int32_t ProductForm::panels_in_flight(std::int32_t rows) const {
   if (tiles == nullptr) return kernels->panels_in_flight(rows);
   return rows <= kTileHeight ? tiles->few_panels : tiles->many_panels;
+}
+
+std::int32_t ProductForm::block_rows(std::int32_t rows, std::int32_t panels,
+                                     std::int32_t threads) const {
+  if (tiles == nullptr) return kernels->block_rows(shape.words);
+  const std::int32_t group = panels_in_flight(rows);
+  const std::int64_t groups = (panels + group - 1) / group;
+  const auto blocks_of = [rows](std::int32_t block) { return (rows + block - 1) / block; };
+  std::int32_t best = 0;
+  std::int64_t least = 0;  // rows times groups of the thread that has most
+  for (std::int32_t blocks = blocks_of(kTileBlockRows);; ++blocks) {
+    const auto block = static_cast<std::int32_t>(ops::padded_to((rows + blocks - 1) / blocks, 32));
+    if (best > 0 && block < kLeastTileBlock) return best;
+    const std::int64_t units = blocks_of(block) * groups;
+    const std::int64_t most = (units + threads - 1) / threads * block;
+    if (best == 0 || most * kNotable < least * (kNotable - 1)) {
+      best = block;
+      least = most;
+    }
+    if (block <= kLeastTileBlock) return best;
+  }
+}
+
+std::int32_t ProductForm::panels_at_once(std::int32_t rows, std::int64_t own) const {
+  const std::int32_t group = panels_in_flight(rows);
+  if (tiles == nullptr || rows <= kTileHeight) return group;
+  return static_cast<std::int32_t>(
+      std::max(ops::padded_to((own + 1) / 2, group), std::int64_t{group}));
 }
 
 bool ProductForm::packs_alone(std::int32_t rows) const {

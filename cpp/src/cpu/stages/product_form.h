@@ -20,11 +20,13 @@ struct ProductForm {
   std::int32_t tile_rows() const { return tiles != nullptr ? kTileHeight : kernels->tile_rows; }
   // Most rows of an only block.
   std::int32_t wide_rows() const { return tiles != nullptr ? kTileHeight : kernels->wide_rows; }
-  // Rows that are multiplied at once, whole blocks.
-  std::int32_t block_rows() const {
-    return tiles != nullptr ? kTileBlockRows : kernels->block_rows(shape.words);
-  }
+  // Of `rows` rows, how many are multiplied at once, whole blocks: by tiles, so that all threads
+  // have as much to do.
+  std::int32_t block_rows(std::int32_t rows, std::int32_t panels, std::int32_t threads) const;
   std::int32_t panels_in_flight(std::int32_t rows) const;
+  // How many of its `own` units a thread takes at once. Behind many rows of tiles, what is left to
+  // do with the last sums waits for the end of a call.
+  std::int32_t panels_at_once(std::int32_t rows, std::int64_t own) const;
   // Whether every thread packs so many rows for itself, because that is cheaper than a barrier.
   bool packs_alone(std::int32_t rows) const;
   // Bytes of LinearArgs::unpacked, for launches of up to `max_rows`.
