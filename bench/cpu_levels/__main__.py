@@ -4,10 +4,11 @@
     python -m bench.cpu_levels products --threads 2 --rows 1 16 --levels avx512_bf16 avx512_amx
 
 Parts: peaks; barriers of teams of threads; products of one shape by rows; prefill, of one request
-with about 512 rows; crowds, of 1, 8 and 32 guided requests, and the share of the read rate that one
-reaches; narrow, steps of v2607 whose weights are narrower than their inputs. Levels that the
-processor lacks are left out, and "default" is what it gets by itself. Nothing else should run.
-Figures are medians over turns that alternate.
+with about 512 rows; stages, the time of each stage of encoding, prefill and decoding of one
+request; crowds, of 1, 8 and 32 guided requests, and the share of the read rate that one reaches;
+narrow, steps of v2607 whose weights are narrower than their inputs. Levels that the processor lacks
+are left out, and "default" is what it gets by itself. Nothing else should run. Figures are medians
+over turns that alternate.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from bench.command import check_json, open_folder
 from bench.cpu_levels.levels import check_levels
 from bench.cpu_levels.products import KINDS, ROWS, peaks_table, products_table
 from bench.cpu_levels.requests import COUNTS, crowds_table, engines, phase_table
+from bench.cpu_levels.stages import stages_table
 from bench.cpu_levels.steps import barriers_table, narrow_engines, narrow_table, reading_table
 from bench.walls.tables import Table
 from ttsrt_rt.errors import Error
 
 __all__ = ["main"]
 
-PARTS = ("peaks", "barriers", "products", "prefill", "crowds", "narrow")
+PARTS = ("peaks", "barriers", "products", "prefill", "stages", "crowds", "narrow")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -94,14 +96,16 @@ def make_tables(options: argparse.Namespace, folder: Path) -> list[Table]:
                 add(reading_table(crowds.cases, threads))
         if "narrow" in parts:
             add(narrow_table(folder, threads, options.turns, told))
-        if "prefill" in parts:
+        for part, table_of in (("prefill", phase_table), ("stages", stages_table)):
+            if part not in parts:
+                continue
             of = engines(folder, options.engines)
             rates = {
                 case.name: (case.figures["bfloat16_gflop_per_s"], case.figures["int8_gop_per_s"])
                 for case in peaks.cases
                 if case.figures["threads"] == threads
             }
-            add(phase_table(of, request_levels, threads, rates, options.turns, told))
+            add(table_of(of, request_levels, threads, rates, options.turns, told))
     if "products" in parts:
         add(
             products_table(

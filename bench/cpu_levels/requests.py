@@ -25,7 +25,7 @@ from ttsrt_rt.bench.step_turns import engine_of, make_checkpoint
 if TYPE_CHECKING:
     from ttsrt_rt.executor import Executor
 
-__all__ = ["COUNTS", "crowds_table", "engines", "phase_table"]
+__all__ = ["COUNTS", "Contestant", "crowds_table", "engines", "opened", "phase_table"]
 
 COUNTS = (1, 8, 32)
 _FRAMES = 40
@@ -45,7 +45,17 @@ def engines(folder: Path, kinds: list[str]) -> dict[str, Path]:
 
 
 @dataclass
-class _Contestant:
+class Contestant:
+    """An engine at a level, and its crowds by their number of requests.
+
+    Attributes:
+        kind: Of the engine's weights.
+        level: Of the processor.
+        executor: Runs it.
+        crowds: What requests at once took.
+        slowest_ms: When the last of them had its first frame, one per turn.
+    """
+
     kind: str
     level: str
     executor: Executor
@@ -54,9 +64,9 @@ class _Contestant:
 
 
 @contextmanager
-def _opened(
+def opened(
     of: dict[str, Path], levels: list[str], threads: int, *, profile: bool = False
-) -> Iterator[list[_Contestant]]:
+) -> Iterator[list[Contestant]]:
     """An executor of every engine at every level."""
     from ttsrt_rt.executor import Executor
 
@@ -72,11 +82,11 @@ def _opened(
                         iter_stats_max_iterations=_ITERATIONS,
                         profile=profile,
                     )
-                found.append(_Contestant(kind, level, stack.enter_context(executor)))
+                found.append(Contestant(kind, level, stack.enter_context(executor)))
         yield found
 
 
-def _add_crowd(one: _Contestant, count: int, shape: RequestShape) -> None:
+def _add_crowd(one: Contestant, count: int, shape: RequestShape) -> None:
     outcomes, seconds = run_crowd(one.executor, count, EngineFacts.of(one.executor.engine), shape)
     one.crowds.setdefault(count, Crowd(count)).add(outcomes, seconds)
     waits = [(outcome.first_frame or outcome.ended) - outcome.submitted for outcome in outcomes]
@@ -93,7 +103,7 @@ def crowds_table(
 ) -> Table:
     """Requests at once; engines, levels and numbers take turns."""
     cases = []
-    with _opened(of, levels, threads) as everyone:
+    with opened(of, levels, threads) as everyone:
         few = RequestShape(text_len=8, context_len=8, frames=4, cfg_scale=2.5)
         for one in everyone:
             run_crowd(one.executor, max(counts), EngineFacts.of(one.executor.engine), few)
@@ -120,7 +130,7 @@ def crowds_table(
     )
 
 
-def _crowd_cases(one: _Contestant, engine: Path, threads: int, read: float) -> list[Case]:
+def _crowd_cases(one: Contestant, engine: Path, threads: int, read: float) -> list[Case]:
     """A line for each number of requests.
 
     "one over" compares the frames that steps make: what N requests make in a step's time, over what
@@ -183,7 +193,7 @@ def phase_table(
         progress: Told of every sample.
     """
     cases = []
-    with _opened(of, levels, threads, profile=True) as everyone:
+    with opened(of, levels, threads, profile=True) as everyone:
         samples: dict[int, list[tuple[float, int, float]]] = {}
         for turn in range(turns + 1):
             for at, one in enumerate(everyone):

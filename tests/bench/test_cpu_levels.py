@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.cpu_levels import __main__ as command
-from bench.cpu_levels import levels, products, requests, steps
+from bench.cpu_levels import levels, products, requests, stages, steps
 from bench.walls.tables import Table
 from ttsrt_rt.bench import step_turns
 from ttsrt_rt.bench.ops import Peaks
@@ -56,6 +56,48 @@ def test_levels_that_differ() -> None:
     assert products.levels_of("w8a16", three[1:]) == three[1:]
 
 
+def test_kinds_of_stages() -> None:
+    assert stages.kind_of("pack rows of linear 3072 x 768 bfloat16") == "packing of inputs"
+    assert stages.kind_of("linear 3072 x 768 w8a8 by tiles") == "products"
+    assert stages.kind_of("local: linear 256 x 256 w8a8") == "products"
+    assert stages.kind_of("self-attention by tiles") == "attention"
+    assert stages.kind_of("store keys and values") == "attention"
+    assert stages.kind_of("unfold") == "convolution"
+    assert stages.kind_of("layer norm") == "other"
+
+
+def test_a_profile() -> None:
+    product, packing = "linear 64 x 32 bfloat16", "pack rows of linear 64 x 32 bfloat16"
+    before = {("prefill", product): stages.Spent(4, 1.0, 0.5)}
+    profile = stages.Profile("bfloat16", "avx2")
+    for slower in (0.0, 1e-3, 5e-3):
+        after = {
+            ("prefill", product): stages.Spent(6, 1.0 + 2e-3 + slower, 0.5 + 1.5e-3),
+            ("prefill", packing): stages.Spent(2, 1e-3, 1e-3),
+            ("prefill", "embed"): stages.Spent(1, 1e-3, 1e-3),
+            ("decode", "embed"): stages.Spent(0),
+        }
+        profile.add(before, after, {"prefill": 10, "decode": 4})
+    cases = {case.figures["stage"]: case for case in profile.cases((1.0, 9.0), read=1.0)}
+    assert list(cases) == [
+        "all",
+        "products",
+        "packing of inputs",
+        "other",
+        product,
+        packing,
+        "embed",
+    ]
+    assert cases["all"].figures["ms"] == pytest.approx([4.0, 5.0, 9.0])
+    found = cases[product].figures  # the median turn: two runs of 10 rows in 3 ms
+    assert found["gop_per_s"] == pytest.approx(2 * 2 * 64 * 32 * 10 / 3e-3 / 1e9)
+    assert found["share_of_peak"] == pytest.approx(found["gop_per_s"])
+    assert found["share_of_reading"] == pytest.approx(2 * 64 * 32 * 2 / 3e-3 / 1e9)
+    assert found["waiting_ms"] == pytest.approx(1.5)
+    assert found["share_of_program"] == pytest.approx(0.6)
+    assert cases["embed"].cells[-3:] == ("", "", "")
+
+
 @pytest.fixture
 def tiny(checkpoint_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny shapes and engines, and the shortest measurements."""
@@ -71,6 +113,8 @@ def tiny(checkpoint_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(requests, "_PHASE_ROWS", 24)
     monkeypatch.setattr(requests, "make_checkpoint", lambda *a: checkpoint_of("tiny2503"))
     monkeypatch.setattr(steps, "make_checkpoint", lambda *a: checkpoint_of("tinyhf"))
+    monkeypatch.setattr(stages, "_SHAPE", shape)
+    monkeypatch.setattr(stages, "read_bandwidth", lambda **k: 10.0)
     monkeypatch.setattr(step_turns, "_FRAMES", 8)
     monkeypatch.setattr(step_turns, "_TEXT_LEN", 12)
     monkeypatch.setattr(step_turns, "_CONTEXT_COLUMNS", 6)
@@ -85,8 +129,8 @@ def test_the_command(tiny: None, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert command.main([*arguments, "--json", str(output)]) == 0
     assert "**products of 16 x 64 from memory" in capsys.readouterr().out
     tables = {table["table"]: table for table in json.loads(output.read_text())["tables"]}
-    names = ["peaks", "barriers", "crowds-2", "reading-2", "narrow-2", "phase-2", "products"]
-    assert list(tables) == names
+    names = ["peaks", "barriers", "crowds-2", "reading-2", "narrow-2", "phase-2", "stages-2"]
+    assert list(tables) == [*names, "products"]
     assert [case["threads"] for case in tables["barriers"]["cases"]] == [1, 2]
     reading = [(case["level"], case["target"]) for case in tables["reading-2"]["cases"]]
     assert reading == [("generic", 0.85), ("default", 0.85)]
@@ -104,6 +148,16 @@ def test_the_command(tiny: None, tmp_path: Path, capsys: pytest.CaptureFixture[s
     ]
     assert all(case["last_first_frame_ms"][0] >= case["first_frame_ms"][0] > 0 for case in crowds)
     assert all(case["rows"] > 8 and case["share"] > 0 for case in tables["phase-2"]["cases"])
+    found_stages = tables["stages-2"]["cases"]
+    assert {case["program"] for case in found_stages} >= {"encode_text", "prefill", "decode"}
+    for case in found_stages:
+        assert case["runs"] > 0 and len(case["ms"]) == 1 and case["waiting_ms"] >= 0
+        assert 0 < case["share_of_program"] <= 1
+    assert all(
+        case["gop_per_s"] > 0 and case["share_of_reading"] > 0
+        for case in found_stages
+        if case["stage"] in ("all", "products")
+    )
 
 
 def test_arguments_without_meaning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
