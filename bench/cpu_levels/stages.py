@@ -1,5 +1,6 @@
-"""What encoding, prefill and decoding of one request consist of: the time of each stage of each
-Program, as a share of the peak where the stage is a product.
+"""What encoding, prefill and decoding of requests consist of.
+
+The time of each stage of each Program, as a share of the peak where the stage is a product.
 """
 
 from __future__ import annotations
@@ -8,23 +9,24 @@ import re
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cpu_levels.requests import Contestant, opened
 from bench.walls.tables import Case, Table
 from bench.walls.turns import Progress
+from ttsrt_rt.bench.crowd import run_crowd
 from ttsrt_rt.bench.facts import EngineFacts
 from ttsrt_rt.bench.ops import read_bandwidth
-from ttsrt_rt.bench.requests import RequestShape, random_requests
+from ttsrt_rt.bench.requests import RequestShape
 
 if TYPE_CHECKING:
     from ttsrt_rt._core import StageTimes
     from ttsrt_rt.executor import Executor
 
-__all__ = ["Profile", "Spent", "kind_of", "stages_table"]
+__all__ = ["COUNTS", "Profile", "Spent", "kind_of", "stages_table"]
 
+COUNTS = (1, 8)  # requests at once
 _SHAPE = RequestShape(text_len=256, context_len=192, frames=8, cfg_scale=2.5)
 _PRODUCT = re.compile(r"linear (\d+) x (\d+) (\S+)")
 _BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "w8a16": 1.0, "w8a8": 1.0}
@@ -84,12 +86,14 @@ class Profile:
     Attributes:
         kind: Of the engine's weights.
         level: Of the processor.
-        rows: Of every Program in one request, all branches.
-        turns: What each stage took, one entry per request.
+        requests: At once.
+        rows: Of every Program in one turn, all branches of all requests.
+        turns: What each stage took, one entry per turn.
     """
 
     kind: str
     level: str
+    requests: int = 1
     rows: dict[str, int] = field(default_factory=dict)
     turns: list[dict[tuple[str, str], Spent]] = field(default_factory=list)
 
@@ -99,7 +103,7 @@ class Profile:
         after: dict[tuple[str, str], Spent],
         rows: dict[str, int],
     ) -> None:
-        """Adds a request with so many rows of each Program."""
+        """Adds a turn with so many rows of each Program."""
         found = {at: spent.since(before.get(at, Spent())) for at, spent in after.items()}
         self.turns.append({at: spent for at, spent in found.items() if spent.runs > 0})
         self.rows = rows
@@ -183,6 +187,7 @@ class Profile:
         rate = operations / max(spent.seconds, 1e-12) / 1e9
         figures = {
             "level": self.level,
+            "requests": self.requests,
             "program": program,
             "stage": what,
             "rows": self.rows.get(program, 0),
@@ -199,7 +204,8 @@ class Profile:
             f"{moved / max(spent.seconds, 1e-12) / 1e7 / read:.0f}",
         )
         cells = (
-            *(self.level, program, what, str(spent.runs), f"{1e3 * spent.seconds:.2f}"),
+            *(self.level, str(self.requests), program, what, str(spent.runs)),
+            f"{1e3 * spent.seconds:.2f}",
             f"{1e3 * (spent.seconds - spent.busy_seconds):.2f}",
             f"{100 * spent.seconds / max(whole.seconds, 1e-12):.0f}",
             *(told if operations > 0 else ("", "", "")),
@@ -222,33 +228,39 @@ def stages_table(
     turns: int,
     progress: Progress,
 ) -> Table:
-    """One guided request at a time; engines and levels take turns.
+    """One guided request at a time, and some at once; engines and levels take turns.
 
     Args:
         of: Engines.
         levels: Of the processor.
         threads: Of the team.
         peaks: bfloat16 and int8 peaks of each level, 1e9 operations per second.
-        turns: Requests of each, behind one that warms up.
-        progress: Told of every request.
+        turns: Samples of each, behind one that warms up.
+        progress: Told of every sample.
     """
     with opened(of, levels, threads, profile=True) as everyone:
-        profiles = [Profile(one.kind, one.level) for one in everyone]
+        profiles = {
+            (at, count): Profile(one.kind, one.level, count)
+            for at, one in enumerate(everyone)
+            for count in COUNTS
+        }
         reads = [read_bandwidth(num_threads=threads, seconds=0.2)]
         for turn in range(turns + 1):
-            for one, profile in zip(everyone, profiles, strict=True):
-                _run(one, profile, turn)
-                progress(f"{one.kind}, {one.level}, stages, {threads} threads")
+            for (at, _), profile in profiles.items():
+                _run(everyone[at], profile, is_warm=turn > 0)
+                progress(f"{profile.kind}, {profile.level}, stages, {profile.requests} requests")
         reads.append(read_bandwidth(num_threads=threads, seconds=0.2))
     read = statistics.median(reads)
-    cases = [case for profile in profiles for case in profile.cases(peaks[profile.level], read)]
+    cases = [
+        case for profile in profiles.values() for case in profile.cases(peaks[profile.level], read)
+    ]
     return Table(
         key=f"stages-{threads}",
-        title=f"2503, {threads} threads: stages of one warm guided request, text "
-        f"{_SHAPE.text_len}, context {_SHAPE.context_len}; medians of {turns} turns",
+        title=f"2503, {threads} threads: stages of warm guided requests, text {_SHAPE.text_len}, "
+        f"context {_SHAPE.context_len}, frames 1-{_SHAPE.frames}; medians of {turns} turns",
         columns=(
-            *("weights", "level", "Program", "stage", "runs", "ms", "of these waiting"),
-            *("of the Program, %", "GOP/s", "of the peak, %", "of reading, %"),
+            *("weights", "level", "requests", "Program", "stage", "runs", "ms"),
+            *("of these waiting", "of the Program, %", "GOP/s", "of the peak, %", "of reading, %"),
         ),
         cases=cases,
         notes=[
@@ -258,8 +270,8 @@ def stages_table(
     )
 
 
-def _run(one: Contestant, profile: Profile, turn: int) -> None:
-    """One request; the first of all only warms up."""
+def _run(one: Contestant, profile: Profile, *, is_warm: bool) -> None:
+    """The requests of a turn; the first of all only warms up."""
     executor: Executor = one.executor
     facts = EngineFacts.of(executor.engine)
     shape = RequestShape(
@@ -268,21 +280,17 @@ def _run(one: Contestant, profile: Profile, turn: int) -> None:
         frames=facts.whole_frames(_SHAPE.frames),
         cfg_scale=_SHAPE.cfg_scale,
     )
-    (request,) = islice(random_requests(facts, shape, turn), 1)
     old = executor.stats()
-    executor.generate(request)
+    run_crowd(executor, profile.requests, facts, shape)
     new = executor.stats()
-    if turn == 0:
+    if not is_warm:
         return
     carried = sum(
         found.inflight_batching_stats.num_ctx_tokens
         for found in new.iterations
         if found.iter > old.num_iterations
     )
-    steps = shape.frames // facts.frame_stacking
-    rows = {
-        "encode_text": shape.text_len,
-        "prefill": carried - shape.text_len,
-        "decode": 2 * steps,
-    }
+    texts = profile.requests * shape.text_len
+    steps = profile.requests * (shape.frames // facts.frame_stacking)
+    rows = {"encode_text": texts, "prefill": carried - texts, "decode": 2 * steps}
     profile.add(snapshot(old.stages), snapshot(new.stages), rows)

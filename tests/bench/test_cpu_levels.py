@@ -69,7 +69,7 @@ def test_kinds_of_stages() -> None:
 def test_a_profile() -> None:
     product, packing = "linear 64 x 32 bfloat16", "pack rows of linear 64 x 32 bfloat16"
     before = {("prefill", product): stages.Spent(4, 1.0, 0.5)}
-    profile = stages.Profile("bfloat16", "avx2")
+    profile = stages.Profile("bfloat16", "avx2", 1)
     for slower in (0.0, 1e-3, 5e-3):
         after = {
             ("prefill", product): stages.Spent(6, 1.0 + 2e-3 + slower, 0.5 + 1.5e-3),
@@ -114,6 +114,7 @@ def tiny(checkpoint_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(requests, "make_checkpoint", lambda *a: checkpoint_of("tiny2503"))
     monkeypatch.setattr(steps, "make_checkpoint", lambda *a: checkpoint_of("tinyhf"))
     monkeypatch.setattr(stages, "_SHAPE", shape)
+    monkeypatch.setattr(stages, "COUNTS", (1, 3))
     monkeypatch.setattr(stages, "read_bandwidth", lambda **k: 10.0)
     monkeypatch.setattr(step_turns, "_FRAMES", 8)
     monkeypatch.setattr(step_turns, "_TEXT_LEN", 12)
@@ -150,6 +151,7 @@ def test_the_command(tiny: None, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert all(case["rows"] > 8 and case["share"] > 0 for case in tables["phase-2"]["cases"])
     found_stages = tables["stages-2"]["cases"]
     assert {case["program"] for case in found_stages} >= {"encode_text", "prefill", "decode"}
+    assert {case["requests"] for case in found_stages} == {1, 3}
     for case in found_stages:
         assert case["runs"] > 0 and len(case["ms"]) == 1 and case["waiting_ms"] >= 0
         assert 0 < case["share_of_program"] <= 1
