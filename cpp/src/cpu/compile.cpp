@@ -11,6 +11,7 @@
 #include "cpu/stages/item_stages.h"
 #include "cpu/stages/pick_stages.h"
 #include "cpu/stages/tile_attention.h"
+#include "cpu/stages/tile_prefill.h"
 #include "ops/check.h"
 
 namespace ttsrt::cpu {
@@ -235,6 +236,10 @@ void Lowering::lower(const ops::SelfAttention& op) {
     list_.segment_room = std::max(list_.segment_room, tile_segment_bytes(op, list_.limits));
     add_tile_attention(list_.site, op, rows_of(op.qkv), rows_of(op.out),
                        {&list_.segment_blocks, rows_.max_rows}, stages_);
+    return;
+  }
+  if (attends_prefill_by_tiles(list_.site, program_, op)) {
+    add_prefill_attention(list_.site, op, {rows_of(op.qkv), rows_of(op.out), {}}, stages_);
     return;
   }
   SegmentBlocks segments;

@@ -245,6 +245,22 @@ TEST_P(CpuTiles, WeightsOfPartsOfTilesAreForVectors) {
   EXPECT_FALSE(has_tiles(128, DType::float16));
 }
 
+// Rows are divided where that takes work from the thread that has most.
+TEST_P(CpuTiles, BlocksOfRowsGiveThreadsEqualShares) {
+  const TestWeight weight = test::make_panel(16, 64, DType::bfloat16, 1);
+  const cpu::ProductForm form = cpu::ProductForms(kernels(), weight).many;
+  EXPECT_EQ(form.block_rows(192, 48, 16), 96);    // 24 pairs of panels: 3 a thread, not 2 of 192
+  EXPECT_EQ(form.block_rows(192, 192, 16), 192);  // 6 a thread
+  EXPECT_EQ(form.block_rows(128, 48, 16), 64);
+  EXPECT_EQ(form.block_rows(512, 192, 16), 256);
+  EXPECT_EQ(form.block_rows(300, 192, 2), 160);
+  EXPECT_EQ(form.block_rows(20, 48, 16), 32);
+  EXPECT_EQ(form.panels_at_once(192, 12), 6);
+  EXPECT_EQ(form.panels_at_once(192, 3), 2);
+  EXPECT_EQ(form.panels_at_once(192, 0), 2);
+  EXPECT_EQ(form.panels_at_once(16, 12), 2);
+}
+
 INSTANTIATE_TEST_SUITE_P(Levels, CpuTiles, testing::ValuesIn(levels_with_tiles()), test::isa_name);
 
 TEST(CpuTilesOfTheProcessor, AreWhatIsEmulated) {

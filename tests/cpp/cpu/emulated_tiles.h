@@ -144,6 +144,11 @@ inline Halves rounded(Vec x) {
   }
   return halves;
 }
+inline Halves load_halves(const void* p, int32_t count) {
+  Halves halves = {};
+  memcpy(halves.at, p, static_cast<size_t>(count) * 2);
+  return halves;
+}
 inline Halves no_halves() { return {}; }
 inline void store_halves(uint16_t* out, const Halves& x, int32_t count) {
   memcpy(out, x.at, static_cast<size_t>(count) * 2);

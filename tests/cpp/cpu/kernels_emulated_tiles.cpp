@@ -9,6 +9,7 @@
 #include "cpu/kernels/tile_wide.inl"
 #include "cpu/kernels/tile_group_products.inl"
 #include "cpu/kernels/tile_time.inl"
+#include "cpu/kernels/tile_attention.inl"
 #include "cpu/kernels/tile_kernels.inl"
 // clang-format on
 

@@ -51,6 +51,9 @@ struct Halves {
   __m256i v;
 };
 inline Halves rounded(Vec x) { return {reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v))}; }
+inline Halves load_halves(const void* p, int32_t count) {
+  return {_mm256_maskz_loadu_epi16(static_cast<__mmask16>((1U << count) - 1U), p)};
+}
 inline Halves no_halves() { return {_mm256_setzero_si256()}; }
 inline void store_halves(uint16_t* out, const Halves& x, int32_t count) {
   _mm256_mask_storeu_epi16(out, static_cast<__mmask16>((1U << count) - 1U), x.v);

@@ -11,6 +11,7 @@ namespace {
 
 // Into the L1 cache; inlined as prefetch_far is.
 __attribute__((always_inline)) inline void prefetch_tile_near(const unsigned char* at) {
+  asm("" : "+r"(at));
 #pragma GCC unroll 16
   for (int line = 0; line < 16; ++line) __builtin_prefetch(at + line * 64, 0, 3);
 }

@@ -62,20 +62,34 @@ struct TileProduct {
   int32_t panels;
 };
 
-// Keys and values of one head of an item, as TileAttend reads them. Behind the item's last position
-// they are zeros, up to a multiple of kTileInputs positions.
+// Keys and values of one head, as TileAttend reads them. Behind the last position they are zeros,
+// up to a multiple of kTileInputs positions.
 //   keys    [positions / 16][head_dim / 2][16 positions][2]
 //   values  [positions / 32][head_dim / 16][16 pairs of positions][16][2]
 struct TileAttend {
   const float* const* queries;  // [rows] each [head_dim]
   float* const* outs;           // [rows]
+  const int32_t* lengths;       // [rows] positions that each row sees, or null: all
   int32_t rows;                 // at most kTileQueries
   const unsigned char* keys;
   const unsigned char* values;
   unsigned char* scratch;  // tile_scratch_bytes
-  int32_t length;          // positions
+  int32_t length;          // positions, of the row that sees most
   int32_t head_dim;        // a multiple of kTileInputs
   float scale;
+  int32_t parts;   // 2: queries and shares are sums of two bfloat16, else rounded to one
+  int32_t finite;  // a row that sees more positions is NaN
+};
+
+// kTileInputs positions of one head in a cache of bfloat16: two blocks of 16 as AttendArgs
+// describes them.
+struct TileCached {
+  const unsigned char* blocks[2];  // where their keys begin; the second may be null
+  int64_t value_offset;
+  int32_t count;  // positions that are there; the others become zeros
+  int32_t head_dim;
+  unsigned char* keys;  // where the first position begins, as TileAttend reads it
+  unsigned char* values;
 };
 
 constexpr int32_t kTileQueries = 32;
@@ -102,15 +116,18 @@ struct TileKernels {
   // others become zeros. `keys` and `values`: where the first position begins.
   void (*store)(const float* const* key_rows, const float* const* value_rows, int32_t count,
                 unsigned char* keys, unsigned char* values, int32_t head_dim);
+  // Copies cached positions. Values that are not finite become zeros, so that rows that do not see
+  // them are not spoilt; returns how many positions come before the first of these, or the count.
+  int32_t (*gather)(const TileCached& args);
   // If a score is not finite, the row's output is NaN.
   void (*attend)(const TileAttend& args);
   TilePeaks peaks;
 };
 
 // Of TileAttend, for items of up to so many positions.
-constexpr int64_t tile_scratch_bytes(int64_t positions, int64_t head_dim) {
+constexpr int64_t tile_scratch_bytes(int64_t positions, int64_t head_dim, int64_t parts) {
   const int64_t padded = (positions + kTileInputs - 1) / kTileInputs * kTileInputs + 64;
-  return kTileQueries * (2 * head_dim + 6 * padded + 4);
+  return kTileQueries * (2 * parts * head_dim + (4 + 2 * parts) * padded + 4);
 }
 
 }  // namespace ttsrt::cpu

@@ -13,7 +13,9 @@ constexpr int64_t kPieceBytes = 64;
 constexpr int32_t kFewPanels = 2;
 constexpr int32_t kManyPanels = 2;
 
+// The empty statement keeps the compiler from holding the address of each line in a register.
 __attribute__((always_inline)) inline void prefetch_tile(const unsigned char* at) {
+  asm("" : "+r"(at));
 #pragma GCC unroll 16
   for (int line = 0; line < 16; ++line) prefetch_far(at + line * 64);
 }

@@ -105,7 +105,7 @@ class TileAttendStage : public TileAttentionPart {
   std::string label() const override { return "self-attention by tiles"; }
   std::size_t scratch_bytes() const override {
     return static_cast<std::size_t>(query_bytes() +
-                                    tile_scratch_bytes(segments_.max_rows, op_.head_dim));
+                                    tile_scratch_bytes(segments_.max_rows, op_.head_dim, 1));
   }
 
   void run(const Worker& worker) override {
@@ -156,6 +156,8 @@ class TileAttendStage : public TileAttentionPart {
     args.values = args.keys + value_offset(segment);
     args.scratch = reinterpret_cast<unsigned char*>(worker.scratch) + query_bytes();
     args.length = segment.rows;
+    args.finite = segment.rows;
+    args.parts = 1;
     args.head_dim = op_.head_dim;
     args.scale = op_.scale > 0.0F ? op_.scale : 1.0F / std::sqrt(static_cast<float>(op_.head_dim));
     tiles().attend(args);

@@ -1,0 +1,17 @@
+// Attention of prefill over tiles (cpu/kernels/tile_kernels.h): causal, over a cache of bfloat16.
+#pragma once
+
+#include "cpu/stages/attention_stages.h"
+#include "ops/program.h"
+
+namespace ttsrt::cpu {
+
+// Whether the attention of such a Program goes by tiles. One whose rows draw never does: it has few
+// rows of each sequence.
+bool attends_prefill_by_tiles(const Site& site, const ops::Program& program,
+                              const ops::SelfAttention& op);
+
+void add_prefill_attention(const Site& site, const ops::SelfAttention& op,
+                           const SelfAttentionRows& rows, Stages& stages);
+
+}  // namespace ttsrt::cpu
