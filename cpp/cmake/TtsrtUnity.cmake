@@ -5,7 +5,7 @@
 set(ttsrt_unity_size 8) # a group of tests needs about 1 GB with sanitizers
 
 # ttsrt_declared_names(source out): a list of "kind name = what it is", from the lines that begin a declaration at namespace scope. Two
-# files clash in a name that is not the same in both: equal using-declarations, and functions with different parameters, are no clash.
+# files clash in a name that is not the same in both: equal using-declarations, and functions whose first parameters differ, are no clash.
 function(ttsrt_declared_names source out)
     file(READ "${source}" text)
     string(REGEX REPLACE "[][;\\]" " " text "${text}") # what has a meaning in lists
@@ -28,9 +28,11 @@ function(ttsrt_declared_names source out)
             list(APPEND names "name ${CMAKE_MATCH_1} = ${line}")
         elseif(line MATCHES "^(struct|class|enum|enum class|union) ([A-Za-z_0-9]+)")
             list(APPEND names "name ${CMAKE_MATCH_2} = ${source}")
-        elseif(line MATCHES "^([^(={]*[ *&>])?([A-Za-z_0-9]+)(\\([^={]*)")
-            list(APPEND names "name ${CMAKE_MATCH_2} = function")
-            list(APPEND names "call ${CMAKE_MATCH_2}${CMAKE_MATCH_3} = ${source}")
+        elseif(line MATCHES "^([^(={]*[ *&>])?([A-Za-z_0-9]+)\\(([^=,)]*)")
+            set(name "${CMAKE_MATCH_2}")
+            string(REGEX REPLACE "[A-Za-z_0-9]+ *$" "" first "${CMAKE_MATCH_3}") # its type
+            list(APPEND names "name ${name} = function")
+            list(APPEND names "call ${name}(${first} = ${source}")
         elseif(line MATCHES "^[^(={]*[ *&>]([A-Za-z_0-9]+) *([={/]|$)")
             list(APPEND names "name ${CMAKE_MATCH_1} = ${source}")
         endif()
