@@ -30,7 +30,7 @@ class WorstCase : public ::testing::Test {
   }
 
   const std::vector<step::ProgramInfo> programs_ = test::sound_programs();
-  const step::Facts facts_;
+  const step::Facts facts_{};
   const Site site_{facts_, programs_};
 };
 
