@@ -17,7 +17,8 @@ PYTHON_IMPORTS = {
         *("quoting", "regular_file", "tokenizer_json", "voice_file", "writing"),
     },
     "export": {
-        *("_core", "build", "convert", "errors", "executor", "export", "handle", "json_text"),
+        *("_core", "build", "convert", "decoding_options", "errors", "executor", "export"),
+        *("handle", "json_text"),
         *("native_request", "options", "progress", "quoting", "regular_file", "result"),
         *("stored_voices", "voice_file", "writing"),
     },

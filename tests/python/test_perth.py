@@ -99,8 +99,8 @@ def test_results_and_files_are_marked(
 ) -> None:
     """Collected and streamed sound of both modes have one mark, which the command writes, too."""
     fields: dict[str, Any] = {"text": "hello world.", "voice": "default", "seed": 3}
-    hops = {"hops": (10,)} if mode == "chunks" else {}
-    fields |= {"max_frames": 40, "flow": rt.Flow(mode=mode, **hops)}
+    hops = (10,) if mode == "chunks" else ()
+    fields |= {"max_frames": 40, "flow": rt.Flow(mode=mode, hops=hops)}
     with rt.Executor(engine, device="cpu") as executor:
         result = executor.generate(**fields)
         streamed = [event.audio for event in executor.stream(**fields) if event.audio is not None]

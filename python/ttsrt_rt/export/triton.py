@@ -16,6 +16,7 @@ from ttsrt_rt.export.triton_fields import (
     S3GEN_NAME,
     SOUND_OUTPUTS,
     SPEECH_NAME,
+    Tensor,
     config,
 )
 from ttsrt_rt.export.triton_s3gen import S3GEN_INPUTS, S3GEN_OUTPUTS, find_weights, require_package
@@ -158,7 +159,7 @@ def _codec_files(
     folder = path_of(codec_dir, "codec_dir")
     files: dict[str, bytes] = {}
     speech = {"model": MODEL_NAME, "vocoder": S3GEN_NAME}
-    inputs = S3GEN_INPUTS
+    inputs: tuple[Tensor, ...] = S3GEN_INPUTS
     if codec == "native":
         files |= _sound_voices(voices, _open_sound(folder))
         program = _program("triton_sound", "Sound")
