@@ -4,11 +4,11 @@
     python -m bench.cpu_levels products --threads 2 --rows 1 16 --levels avx512_bf16 avx512_amx
 
 Parts: peaks; barriers of teams of threads; products of one shape by rows; prefill, of one request
-with about 512 rows; stages, the time of each stage of encoding, prefill and decoding, of one request
-and of 8; crowds, of 1, 8 and 32 guided requests, and the share of the read rate that one reaches;
-narrow, steps of v2607 whose weights are narrower than their inputs. Levels that the processor lacks
-are left out, and "default" is what it gets by itself. Nothing else should run. Figures are medians
-over turns that alternate.
+with about 512 rows; stages, the time of each stage of encoding, prefill and decoding, of one
+request and of 8; crowds, of 1, 8 and 32 guided requests, and the share of the read rate that one
+reaches; narrow, steps of v2607 whose weights are narrower than their inputs. Levels that the
+processor lacks are left out, and "default" is what it gets by itself. Nothing else should run.
+Figures are medians over turns that alternate.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ struct State {
   std::string calls;     // a line for each
   std::int32_t alive = 0;
   nvinfer1::ILogger* logger = nullptr;  // the first that was given, as TensorRT keeps it
-  std::vector<BuiltNetwork> built;  // by the number that their plans say
+  std::vector<BuiltNetwork> built;      // by the number that their plans say
 };
 inline State& state() {
   static State all;
