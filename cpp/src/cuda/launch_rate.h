@@ -87,8 +87,7 @@ void time_conv(const TimeConvArgs& args, cudaStream_t stream);
 // Narrow rows of a convolution have whole products of columns.
 constexpr std::int32_t kRateUnit = kConvColumns;
 
-// As ops::TimeConv with past rows, or causal with zeros before each segment, of narrow rows and
-// weights on Hopper's tensor cores. Every
+// As ops::TimeConv with past rows, of narrow rows and weights on Hopper's tensor cores. Every
 // output is one sum, in an order that depends on the op alone. What it leaves: `out`, or not; and
 // the snake of that, in float32 or as narrow rows.
 struct NarrowConvArgs {

@@ -31,13 +31,12 @@ NarrowConvArgs Lowering::narrow_conv_args(const ops::TimeConv& op) const {
 }
 
 bool Lowering::convolves_causally(const ops::TimeConv& op) const {
-  const bool has_zeros = op.padding == ops::Padding::zeros && beyond_of(op.x) == 0;
-  return op.before == (op.kernel - 1) * op.dilation && (op.past >= 0 || has_zeros);
+  return op.past >= 0 || (op.kernel == 1 && op.before == 0 && beyond_of(op.x) == 0);
 }
 
 bool Lowering::convolves_segments(const ops::TimeConv& op) const {
   const bool reads_all = op.before <= (op.kernel - 1) * op.dilation;  // no rows before are skipped
-  return op.past < 0 && op.padding == ops::Padding::zeros && reads_all &&
+  return !convolves_causally(op) && op.padding == ops::Padding::zeros && reads_all &&
          fits_segment_conv(narrow_conv_args(op));
 }
 

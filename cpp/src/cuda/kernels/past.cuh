@@ -1,6 +1,5 @@
 // The rows before a segment: those of its chain in this launch, or what the slot keeps of earlier
-// launches (launch_rate.h, PastView). Where nothing is kept, a segment is a chain of its own, and
-// there are zeros before it.
+// launches (launch_rate.h, PastView).
 #pragma once
 
 #include "cuda/device.cuh"
@@ -22,15 +21,14 @@ struct Chain {
   static __device__ Chain of(const RowsView& rows, const PastView& past, std::int32_t row,
                              std::int32_t rate) {
     Chain chain;
-    const bool is_kept = past.data != nullptr;
-    const std::int32_t begin = is_kept ? rows.chain_begin[row] : rows.segment_begin[row];
-    const std::int32_t end = is_kept ? rows.chain_end[row] : rows.segment_end[row];
+    const std::int32_t begin = rows.chain_begin[row];
+    const std::int32_t end = rows.chain_end[row];
     chain.begin = std::int64_t{begin} * rate;
     chain.end = std::int64_t{end} * rate;
     chain.slot = rows.slot[row];
     chain.position = rows.position[begin];
     chain.end_position = chain.position + end - begin;
-    if (is_kept && chain.position > 0 && chain.slot >= 0) {
+    if (past.data != nullptr && chain.position > 0 && chain.slot >= 0) {
       const std::int32_t* tags = past.tags + 2 * chain.slot;
       // Only the tag of the other half changes in this launch, and never to this position.
       chain.half = tags[0] == chain.position ? 0 : tags[1] == chain.position ? 1 : -1;
