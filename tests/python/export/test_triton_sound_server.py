@@ -157,6 +157,5 @@ def test_codes_become_sound(served: tuple[str, str], engines: Engines) -> None:
             expected = executor.generate(codes=codes, voice=voice).audio
             answer = ask(address, "s3gen", codes=codes, voice=voice)
             np.testing.assert_array_equal(answer.as_numpy("waveform"), expected)
-    with pytest.raises(InferenceServerException, match="nobody") as problem:
+    with pytest.raises(InferenceServerException, match="nobody"):
         ask(address, "s3gen", codes=codes, voice="nobody")
-    assert "INVALID_ARGUMENT" in str(problem.value.status())
