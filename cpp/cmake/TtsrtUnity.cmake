@@ -2,7 +2,7 @@
 # templates: six test files take 15 s of CPU time as one, 39 s one by one. Files of one folder are merged, and only those that declare
 # different names at namespace scope, since their unnamed namespaces become one. Files with flags of their own stay alone.
 
-set(ttsrt_unity_size 8) # a group of tests needs about 1 GB with sanitizers
+set(ttsrt_unity_size 8) # files in a group
 
 # ttsrt_declared_names(source out): a list of "kind name = what it is", from the lines that begin a declaration at namespace scope. Two
 # files clash in a name that is not the same in both: equal using-declarations, and functions whose first parameters differ, are no clash.

@@ -1,4 +1,4 @@
-// Whether the tests run under a sanitizer, where they take ten times as long.
+// Whether the tests run under a sanitizer, which makes them slow.
 #pragma once
 
 namespace ttsrt::test {
