@@ -56,11 +56,7 @@ void expect_same_bits(const std::string& isa, const Form& form, DType cache_dtyp
     const auto backend = test::open_native(isa, threads);
     backend->create_state(state_of(form, cache_dtype));
     const auto executable = backend->compile(made.program, test::traced(kRows + 5));
-    // Emulation is slow: there, the only single row is the last.
-    const std::vector<std::int32_t> pieces =
-        isa == test::kEmulatedTiles ? std::vector<std::int32_t>{kRows, kRows - 1, 17, 64}
-                                    : std::vector<std::int32_t>{kRows, 1, 2, 3, 8, 17, 64, 128};
-    for (const std::int32_t piece : pieces) {
+    for (const std::int32_t piece : {kRows, 1, 2, 3, 8, 17, 64, 128}) {
       for (std::int32_t first = 0; first < kRows; first += piece) {
         const std::int32_t rows = std::min(piece, kRows - first);
         // Sequences of one row each: few, or a crowd.

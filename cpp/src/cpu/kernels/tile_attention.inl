@@ -255,7 +255,7 @@ void attend_in_tiles(const TileAttend& args) {
       store_parts<Parts>(queries + r * args.head_dim + d, int64_t{kTileQueries} * args.head_dim,
                          load(args.queries[r] + d));
   }
-  open_tiles();
+  open_tiles(RowTiles == 1 ? args.rows : kTileHeight);
   score_tiles<RowTiles, Parts>(args, scratch, positions);
   for (int32_t r = 0; r < args.rows; ++r) {
     const int32_t length = args.lengths != nullptr ? args.lengths[r] : args.length;

@@ -46,7 +46,9 @@ constexpr TileConfigs make_configs() {
 
 alignas(64) constexpr TileConfigs kTileConfigs = make_configs();
 
-inline void open_tiles() { Tiles::open(kTileConfigs.of[kSixForRows][kTileHeight]); }
+inline void open_tiles(int32_t rows = kTileHeight) {
+  Tiles::open(kTileConfigs.of[kSixForRows][rows]);
+}
 
 // Bytes of a piece of a packed row.
 inline int64_t piece_bytes(const RowShape& shape) {
