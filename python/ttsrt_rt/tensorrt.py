@@ -83,8 +83,8 @@ def build_plans(
     """Builds plans of TensorRT for an engine, as its folder `tensorrt`.
 
     They run on device "tensorrt:0" with this version of TensorRT on this kind of GPU, with the
-    limits of the engine. Programs that TensorRT has no network for, those of codecs, run as on
-    "cuda:0".
+    limits of the engine. Programs that TensorRT has no network for, such as those of codecs, run as
+    on "cuda:0".
 
     Args:
         engine_dir: An engine of float32 or float16 that `build` wrote.
@@ -94,7 +94,8 @@ def build_plans(
         device: The index of the GPU; 0.
         tensorrt: The major version, 8, 10 or 11; the newest that is installed.
         builder_opt: TensorRT's optimization level, 0 to 5; 3.
-        opt_num_tokens: Rows for which kernels of launches that are no steps are chosen; 128.
+        opt_num_tokens: Rows for which kernels of encoders, prefill and evaluations of a flow are
+            chosen; 128, and 2048 for evaluations.
         products: The layer of TensorRT that products are, "matrix" or "convolution", of which one
             may be faster; "matrix".
         workspace_mib: Memory that a kernel may ask for; no limit.

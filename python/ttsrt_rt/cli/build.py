@@ -35,7 +35,11 @@ _PLANS: dict[str, tuple[type, str]] = {
     ),
     "gpu": (int, "index of the GPU that runs the plans; default: 0"),
     "builder_opt": (int, "TensorRT's optimization level, 0 to 5; default: 3"),
-    "opt_num_tokens": (int, "rows that kernels of prefill are chosen for; default: 128"),
+    "opt_num_tokens": (
+        int,
+        "rows that kernels of encoders, prefill and evaluations of a flow are chosen for; "
+        "default: 128, and 2048 for evaluations",
+    ),
     "workspace": (int, "MiB that a kernel may ask for; default: no limit"),
     "input_timing_cache": (str, "file with times of kernels, of an earlier build"),
     "output_timing_cache": (str, "file to write these times to"),
