@@ -227,7 +227,7 @@ def main(arguments: list[str] | None = None) -> int:
             card = None
             if options.device != "cpu" and not options.no_torch:
                 card = find_card(options.device)
-                print(f"{card or options.device}\n", flush=True)
+                print(f"{card}\n", flush=True)
             for kind in options.kind:
                 if options.device == "cpu":
                     tables.append(measure(options, kind, folder, threads))

@@ -78,14 +78,14 @@ def flops_of(kind: str, prompt: int, tokens: int) -> float:
     return 1e9 * (encoder + _STEPS[kind] * branches * row + 0.612 * 2 * tokens)
 
 
-def find_card(device: str) -> Card | None:
-    """The rates of the GPU, where PyTorch is installed.
+def find_card(device: str) -> Card:
+    """The rates of the GPU, as PyTorch measures them.
 
     Raises:
-        ConfigError: PyTorch sees no GPU.
+        ConfigError: PyTorch is not installed, or sees no GPU.
     """
     if find_spec("torch") is None:
-        return None
+        raise ConfigError(f"--device {device}: expected PyTorch, or --no_torch, got neither")
     import torch
 
     from bench.gpu_steps.card import measure_card

@@ -5,9 +5,9 @@
 
 All weights are random; engines and plans that FOLDER lacks are built first. Of each engine:
 seconds to build its plans, their size, seconds to start an executor, a step of 1 and of many guided
-requests on both devices, the share of what the card could do at best that each is (where PyTorch
-is there to measure the card), and the layers where TensorRT spends its time. Figures are told as
-they come, and once more for each engine. Nothing else should run on the machine.
+requests on both devices, the share of the card's limit that each step reaches (if PyTorch is there
+to measure the card), and the layers where TensorRT spends its time. Figures are printed as they
+come, and once more for each engine. Nothing else should run on the machine.
 """
 
 from __future__ import annotations
@@ -250,7 +250,8 @@ def run(options: argparse.Namespace, folder: Path) -> bool:
             try:
                 measure_engine(options, folder, rates.card, line)
             except (Error, RuntimeError, ImportError) as error:
-                line.error = f"failed: {str(error).splitlines()[0]}"
+                said = str(error) or type(error).__name__
+                line.error = f"failed: {said.splitlines()[0]}"
             finally:  # what was measured is told, whatever ends the rest
                 tell(line)
                 if options.json is not None:
