@@ -195,6 +195,8 @@ class Marker:
 def perth(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     module: Any = types.ModuleType("perth")
     module.PerthImplicitWatermarker = Marker
+    for name in [each for each in sys.modules if each.startswith("perth.")]:  # of the real one
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "perth", module)
     watermark._perth.cache_clear()
     return module
