@@ -153,8 +153,8 @@ def test_the_command(tiny: None, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert {case["program"] for case in found_stages} >= {"encode_text", "prefill", "decode"}
     assert {case["requests"] for case in found_stages} == {1, 3}
     for case in found_stages:
-        assert case["runs"] > 0 and len(case["ms"]) == 1 and case["waiting_ms"] >= 0
-        assert 0 < case["share_of_program"] <= 1
+        assert case["runs"] > 0 and len(case["ms"]) == 1 and case["waiting_ms"] >= -1e-3
+        assert 0 < case["share_of_program"] <= 1 + 1e-9
     assert all(
         case["gop_per_s"] > 0 and case["share_of_reading"] > 0
         for case in found_stages

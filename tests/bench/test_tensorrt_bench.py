@@ -10,6 +10,7 @@ import pytest
 
 from bench.tensorrt import __main__ as program
 from bench.tensorrt.__main__ import Line, main
+from ttsrt_rt.errors import NotFoundError
 
 
 def test_figures_are_told_as_they_come_and_kept(
@@ -39,12 +40,16 @@ def test_figures_are_told_as_they_come_and_kept(
 
 
 def test_what_fails_is_told_and_the_rest_goes_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ["--size", "tiny", "--models", "2503", "--dtypes", "float32"]
-    arguments += ["--devices", "cpu", "tensorrt:0", "--folder", str(tmp_path)]
-    assert main(arguments) == 1
-    assert "failed: " in capsys.readouterr().out
+    def refuse(engine: Path, options: Any, line: Line) -> None:
+        raise NotFoundError(f"no plans of {line.dtype}")
+
+    monkeypatch.setattr(program, "plan", refuse)
+    arguments = ["--size", "tiny", "--models", "2503", "--dtypes", "float32", "float16"]
+    assert main([*arguments, "--folder", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "failed: no plans of float32" in out and "failed: no plans of float16" in out
 
 
 def test_ratios_name_the_bounds_to_reach() -> None:
