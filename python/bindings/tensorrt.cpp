@@ -25,8 +25,9 @@ void register_tensorrt(py::module_& module) {
             "Major version: 8, 10 or 11; 0: the newest that is installed.");
   def_field(bound, "builder_opt", &PlanOptions::builder_opt,
             "TensorRT's optimization level, 0 to 5.");
-  def_field(bound, "opt_num_tokens", &PlanOptions::opt_num_tokens,
-            "Rows for which kernels of launches that aren't steps are chosen; 0: 128.");
+  def_field(
+      bound, "opt_num_tokens", &PlanOptions::opt_num_tokens,
+      "Rows for which kernels of launches that aren't steps are chosen; 0: 128, of flows 2048.");
   def_field(bound, "products", &PlanOptions::products,
             "The layer that products are: \"matrix\" or \"convolution\".");
   def_field(bound, "workspace_mib", &PlanOptions::workspace_mib,

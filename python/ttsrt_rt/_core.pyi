@@ -1336,7 +1336,7 @@ class PlanOptions:
     builder_opt: int
     """TensorRT's optimization level, 0 to 5."""
     opt_num_tokens: int
-    """Rows for which kernels of launches that aren't steps are chosen; 0: 128."""
+    """Rows for which kernels of launches that aren't steps are chosen; 0: 128, of flows 2048."""
     products: str
     """The layer that products are: "matrix" or "convolution"."""
     workspace_mib: int

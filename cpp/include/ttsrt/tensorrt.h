@@ -14,7 +14,8 @@ struct PlanOptions {
   std::int32_t device = 0;       ///< the GPU that runs the plans: its index
   std::int32_t tensorrt = 0;     ///< major version: 8, 10 or 11; 0: the newest that is installed
   std::int32_t builder_opt = 3;  ///< TensorRT's optimization level, 0 to 5
-  /// Rows for which kernels of launches that aren't steps are chosen; 0: 128.
+  /// Rows for which kernels of launches that aren't steps are chosen; 0: 128, or 2048 where a
+  /// flow is evaluated.
   std::int32_t opt_num_tokens = 0;
   /// The layer of TensorRT that products are: "matrix" or "convolution", of one row and column.
   std::string products = "matrix";

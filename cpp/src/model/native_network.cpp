@@ -20,16 +20,6 @@ bool uses_cache(const ops::Program& program, bool has_schedules) {
   });
 }
 
-// Throws ConfigError for TensorRT where slots keep schedules, as its plugins know none.
-void check_device(const Family& family, const NetworkOptions& options, const std::string& device) {
-  if (device.rfind("tensorrt", 0) != 0) return;
-  const bool has_sound = family.state(options.limits, options.state).schedule_rows > 0;
-  TTSRT_CHECK(ConfigError, !has_sound,
-              "device: expected \"cpu\" or \"cuda\", as what makes sound of speech tokens has no "
-              "plugins for TensorRT, got \"",
-              device, "\"");
-}
-
 bool reads_schedule(const ops::Program& program) {
   return std::any_of(program.ops.begin(), program.ops.end(), [](const ops::Op& op) {
     const ops::Uses uses = ops::uses_of(op);
@@ -41,12 +31,19 @@ bool reads_schedule(const ops::Program& program) {
 
 }  // namespace
 
+void check_device(const ops::StateSpec& state, const std::string& device) {
+  TTSRT_CHECK(ConfigError, state.schedule_rows == 0 || device.rfind("tensorrt", 0) != 0,
+              "device: expected \"cpu\" or \"cuda\", as what makes sound of speech tokens has no "
+              "plugins for TensorRT, got \"",
+              device, "\"");
+}
+
 NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Backend> backend,
                              const NetworkOptions& options)
     : profile_(options.profile), trace_(options.trace), backend_(std::move(backend)) {
   const Limits& limits = options.limits;
   const Family& family = *engine.family;
-  check_device(family, options, backend_->info().device);
+  check_device(family.state(limits, options.state), backend_->info().device);
   const std::vector<FamilyProgram> programs = family.programs(engine.weights, limits, trace_);
   std::vector<ops::SizedProgram> sized;
   for (const FamilyProgram& of : programs) {

@@ -3,6 +3,7 @@
 #include "core/sha256.h"
 #include "cuda/devices.h"
 #include "model/engine_data.h"
+#include "model/native_network.h"
 #include "model/run_limits.h"
 #include "tensorrt/build_plans.h"
 #include "tensorrt/plan_options.h"
@@ -55,6 +56,7 @@ void build_plans(const std::string& engine_dir, const PlanOptions& options,
   of.engine_dir = engine_dir;
   of.weights = tensorrt::weights_hash(data);
   of.state = data.family->state(limits, {model::cache_dtype_of("", data.info.dtype), 0});
+  model::check_device(of.state, "tensorrt");
   of.max_batch_size = limits.max_batch_size;
   of.max_num_tokens = limits.max_num_tokens;
   Programs programs(data, limits);
