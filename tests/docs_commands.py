@@ -109,6 +109,11 @@ CHANGED = [
         "full-size models; tests/bench has tiny",
     ),
     Changed(
+        r"^python -m bench\.builds .*",
+        "python -m bench.builds --help",
+        "two builds; tests/bench compares one with itself",
+    ),
+    Changed(
         r"cmake --preset dev && .*",
         "cmake --preset dev -B build-dev",
         ".ci/run asan builds and runs the tests of this configuration",

@@ -10,7 +10,7 @@
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 
-namespace ttsrt::text::test {
+namespace ttsrt::test {
 
 struct Read {
   std::vector<std::int32_t> ids;
@@ -19,13 +19,13 @@ struct Read {
   std::int64_t spoken = 0;
 };
 
-inline Read read(const Tokenizer& tokenizer, const std::u32string& text,
-                 const TextOptions& options = {}, const Lexicon& lexicon = {}) {
+inline Read read(const text::Tokenizer& tokenizer, const std::u32string& from,
+                 const TextOptions& options = {}, const text::Lexicon& lexicon = {}) {
   Read made;
-  Run run(made.dropped);
+  text::Run run(made.dropped);
   const std::vector<TextSpan> in_a_row;
-  run.begin_part(text, in_a_row, 0);
-  tokenizer.encode(text, options, lexicon, run);
+  run.begin_part(from, in_a_row, 0);
+  tokenizer.encode(from, options, lexicon, run);
   made.spoken = tokenizer.finish(run);
   made.ids = run.ids;
   made.spans = run.spans;
@@ -33,11 +33,11 @@ inline Read read(const Tokenizer& tokenizer, const std::u32string& text,
 }
 
 // The symbols of ids, joined.
-inline std::string said(const Tokenizer& tokenizer, const std::vector<std::int32_t>& ids) {
+inline std::string said(const text::Tokenizer& tokenizer, const std::vector<std::int32_t>& ids) {
   const std::vector<std::string> tokens = tokenizer.tokens();
   std::string all;
   for (const std::int32_t id : ids) all += tokens.at(static_cast<std::size_t>(id));
   return all;
 }
 
-}  // namespace ttsrt::text::test
+}  // namespace ttsrt::test
