@@ -1,5 +1,5 @@
 // Launchers of all kernels: raw pointers, sizes, and the stream last. None allocates or waits, and
-// all may be captured in a graph. Each throws DeviceError if a launch is refused; shapes are right.
+// all may be captured in a graph. Callers check shapes; a refused launch throws DeviceError.
 //
 // `max_rows` and `max_draws` bound the rows and draws of the launch and size the grids; the true
 // counts are in device memory. A result never depends on these bounds nor on the other rows of a

@@ -87,13 +87,14 @@ void time_conv(const TimeConvArgs& args, cudaStream_t stream);
 // Narrow rows of a convolution have whole products of columns.
 constexpr std::int32_t kRateUnit = kConvColumns;
 
-// As ops::TimeConv with past rows, of narrow rows and weights on Hopper's tensor cores. Every
-// output is one sum, in an order that depends on the op alone. What it leaves: `out`, or not; and
-// the snake of that, in float32 or as narrow rows.
+// As ops::TimeConv, of narrow rows and weights on Hopper's tensor cores: narrow_conv() convolves
+// causally, segment_conv() within segments. Every output is one sum, in an order that depends on
+// the op alone. A launch writes `out`, unless it is null, and the snake of its outputs in float32
+// or as narrow rows.
 struct NarrowConvArgs {
   RowsView rows;
   NarrowRows x;                  // [rows * rate, padded width]; columns behind the width are zeros
-  const void* weight = nullptr;  // as write_conv_weights() leaves it (conv_weights.h)
+  const void* weight = nullptr;  // as write_conv_weights() writes it (conv_weights.h)
   const float* bias = nullptr;
   const float* addend = nullptr;
   float* out = nullptr;  // [rows * rate, outputs], or none
@@ -109,14 +110,14 @@ struct NarrowConvArgs {
   std::int32_t dilation = 1;
   bool accumulates = false;
   float scale = 1.0F;
-  // Of convolutions within a segment (segment_conv): rows before an output that its first tap sees,
-  // and the last rows of a segment, which no tap sees.
+  // segment_conv() alone reads these: how many rows before its output the first tap reads, and how
+  // many rows at the end of a segment no tap reads.
   std::int32_t before = 0;
   std::int32_t beyond = 0;
   std::int32_t max_rows = 0;
 };
 void narrow_conv(const NarrowConvArgs& args, cudaStream_t stream);
-// By thread blocks of so many warpgroups, of 64 rows each, and so many outputs. All tiles give the
+// The size of a thread block's tile: warpgroups, of 64 rows each, and outputs. All tiles give the
 // same bits.
 struct NarrowConvTile {
   std::int32_t groups = 1;
@@ -128,8 +129,8 @@ void narrow_conv(const NarrowConvArgs& args, const NarrowConvTile& tile, cudaStr
 // block holds what this one needs.
 bool has_narrow_convs();
 bool fits_narrow_conv(const NarrowConvArgs& args);
-// The same without past rows: taps see the rows of their own segment, on both sides, and zeros
-// elsewhere. Tiles of outputs are those of kSegmentUnit.
+// Convolutions without past rows: taps read rows of their own segment on both sides, and zeros
+// elsewhere. Weights are cut into tiles of kSegmentUnit outputs.
 void segment_conv(const NarrowConvArgs& args, cudaStream_t stream);
 NarrowConvTile segment_conv_tile(const NarrowConvArgs& args, std::int32_t multiprocessors);
 void segment_conv(const NarrowConvArgs& args, const NarrowConvTile& tile, cudaStream_t stream);

@@ -97,7 +97,8 @@ class Lowering {
   friend class PickLowering;
 
   void allocate();
-  // The activation that a SplitRows reads, where its output may be the same memory; or the buffer.
+  // Returns the input of the SplitRows that writes the buffer, if both may be the same memory, and
+  // kNoBuffer otherwise.
   ops::BufferId shares_with(ops::BufferId buffer) const;
   void lower(const ops::EmbedRows& op);
   void lower(const ops::Norm& op);

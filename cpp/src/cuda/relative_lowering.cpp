@@ -1,10 +1,9 @@
-// Lowering of what flows and encoders that know distances have beside the ops of other whole items:
-// columns that are joined, rows that are activated, norms with an activation behind them, and
-// attention that knows distances.
+// Lowering of ops that only flows and encoders with relative attention have: JoinColumns,
+// ActivateRows, DistanceRows, RelativeAttention, and norms with an activation behind them.
 //
-// Decided: a norm takes over the activation behind it where nobody sees what is between, and leaves
-// narrow rows, as products do (whole_product_lowering.cpp). The bits are those of the ops one by
-// one.
+// Decided: a norm also applies the activation behind it if no other op reads the norm's output, and
+// leaves narrow rows, as products do (whole_product_lowering.cpp). The bits are those of the ops
+// one by one.
 #include <algorithm>
 #include <utility>
 #include <variant>
@@ -90,8 +89,8 @@ void Lowering::lower(const ops::DistanceRows& op) {
   add_rows("distances", args, distance_rows);
 }
 
-// Attention rounds to the type in which the distances are products, as their inputs are rounded to
-// it, too.
+// Attention rounds its operands to the type of the weights that the distances were multiplied by:
+// that product has rounded its inputs to this type already.
 Element Lowering::element_of_distances(const ops::RelativeAttention& op) const {
   for (std::size_t before = op_; before-- > 0;) {
     const auto* conv = std::get_if<ops::TimeConv>(&program_.ops[before]);
@@ -118,7 +117,7 @@ void Lowering::lower(const ops::RelativeAttention& op) {
   args.head_dim = op.head_dim;
   args.scale = attention_scale(0.0F, op.head_dim);
   const bool is_narrow = args.element != Element::float32;
-  // Of rows: queries twice, keys and values; and of twice as many, distances.
+  // For each row: queries with either offset, a key, a value, and two rows of distances.
   const std::int64_t rows = limits_.max_rows;
   const std::int64_t values = rows * 4 * op.heads * op.head_dim;
   if (is_narrow) need_scratch(static_cast<std::size_t>(values + values / 2) * 2);

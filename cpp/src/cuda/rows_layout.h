@@ -14,7 +14,7 @@
 
 namespace ttsrt::cuda {
 
-// Pieces of segments (item_piece), of which a launch has so many at most.
+// How many pieces the segments of a launch have at most (item_piece).
 struct ItemTiles {
   std::int32_t max_segments = 0;
 

@@ -1,5 +1,5 @@
-// Which rows the taps of a convolution over time see, where it has no rows kept before its segment
-// (ops::TimeConv). Kernels and tests of the host share it.
+// Which rows the taps of a convolution over time read if its slot keeps no rows before the segment
+// (ops::TimeConv). Kernels and the tests on the host share these functions.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +22,10 @@ TTSRT_RULE constexpr std::int64_t edge_row(ConvEdge edge, std::int64_t i, std::i
   return i < 0 ? 0 : i >= rows ? rows - 1 : i;
 }
 
-constexpr std::int32_t kMostTaps = 31;  // of a convolution whose taps are bits of a word
+constexpr std::int32_t kMostTaps = 31;  // that taps_inside() has bits for
 
-// The taps that see rows [begin, end), of those at first + tap * dilation: bit `tap` is 1.
+// Returns a mask of the taps that read rows [begin, end): bit `tap` is 1 if first + tap * dilation
+// is one of them.
 TTSRT_RULE constexpr std::uint32_t taps_inside(std::int32_t first, std::int32_t begin,
                                                std::int32_t end, std::int32_t dilation,
                                                std::int32_t kernel) {

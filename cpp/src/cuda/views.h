@@ -168,7 +168,8 @@ struct SlotsView {
   std::int32_t max_text_len = 0;
   std::int32_t codebooks = 0;
   std::int32_t seen_vocab = 0;
-  float* schedule = nullptr;  // [blocks * kCacheBlock, or slots * rows of each; schedule_width]
+  // [blocks * kCacheBlock, schedule_width], or [slots * StateSpec::schedule_rows, schedule_width]
+  float* schedule = nullptr;
   std::int64_t schedule_width = 0;
   std::int32_t max_context_rows = 0;
   std::int32_t dim = 0;
@@ -292,8 +293,9 @@ struct ProductWeight {
 // How the weights of a convolution on Hopper are cut (conv_weights.h).
 constexpr std::int32_t kConvColumns = 16;    // of a product
 constexpr std::int32_t kConvChunkSteps = 4;  // products of a chunk and tap, at most
-constexpr std::int32_t kCausalUnit = 56;     // outputs of a small tile, of causal convolutions
-constexpr std::int32_t kSegmentUnit = 64;    // and of those within a segment
+// Outputs of the smaller of the two large tiles: of causal convolutions, and within segments.
+constexpr std::int32_t kCausalUnit = 56;
+constexpr std::int32_t kSegmentUnit = 64;
 
 struct ConvWeightShape {
   std::int32_t outputs = 0;

@@ -1,5 +1,5 @@
-// Attention that knows distances reads, for every query and key, the distance between them: the
-// places of its thread blocks, walked on the host as the blocks walk them.
+// Relative attention reads, for every query and key, the row of the distance between them. The test
+// goes over the places in shared memory on the host, in the order of the kernels.
 #include "cuda/kernels/relative_window.cuh"
 
 #include <gtest/gtest.h>

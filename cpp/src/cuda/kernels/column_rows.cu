@@ -1,5 +1,5 @@
-// JoinColumns, ActivateRows and DistanceRows: values of rows that move or change one by one. A
-// thread has one value of a row, or four where they are aligned.
+// JoinColumns, ActivateRows and DistanceRows. A thread copies or changes one value of a row, or, of
+// ActivateRows, four.
 #include <cmath>
 
 #include "cuda/check.h"

@@ -117,8 +117,8 @@ class ConvWeights {
   std::int32_t tap_ = 0;
 };
 
-// The sums of a warpgroup, and where its warps read rows. With kMasked, taps that see no row of the
-// segment of an output row are zeros for it.
+// The sums of a warpgroup, and where its warps read rows. With kMasked, the operand of a tap that
+// is not in `inside` is zero.
 template <Element kElement, int kOutputs, bool kAhead, bool kResident, bool kMasked = false>
 struct ConvProducts {
   using Stages = ConvWeights<kOutputs, kResident>;

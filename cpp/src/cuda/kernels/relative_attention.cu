@@ -1,9 +1,9 @@
-// RelativeAttention: what is multiplied on tensor cores is rounded here first; in float32, it is
-// multiplied here.
+// RelativeAttention in float32, and the rounding of operands for the kernel that uses tensor cores
+// (relative_attention_mma.cu).
 //
 // In float32, a block has eight queries of a segment, one for each warp, and tiles of 32 keys,
 // which are counted from the begin of the segment. With a tile it reads the distances between these
-// queries and keys, 39 rows that follow each other (relative_window.cuh): nothing is shifted.
+// queries and keys, which are 39 consecutive rows (relative_window.cuh), so nothing is shifted.
 #include "cuda/check.h"
 #include "cuda/kernels/item_attention.cuh"
 #include "cuda/kernels/relative_attention.cuh"

@@ -4,9 +4,9 @@
 // Decided: nothing is shifted in memory. A warp has 16 queries. With a tile of keys it multiplies
 // them with the 80 distances that they may have to these keys, leaves the scores in shared memory,
 // and reads each where it belongs: the score of query q and key k of the tile is number k - q + 15
-// (relative_window.cuh). The next tile of keys needs distances that follow, of which one chunk is
-// on its way while a tile is multiplied. Tiles are counted from the begin of the segment, so that a
-// row's sums depend on its segment alone. Rows that are not there are zeros in shared memory.
+// (relative_window.cuh). The next tile of keys needs the distances behind these, so one more chunk
+// is prefetched while a tile is multiplied. Tiles are counted from the begin of the segment, so a
+// row's sums depend on its segment alone. Rows outside of the segment are zeros in shared memory.
 #include "cuda/check.h"
 #include "cuda/kernels/item_mma.cuh"
 #include "cuda/kernels/relative_attention.cuh"

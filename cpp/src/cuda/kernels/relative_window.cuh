@@ -1,5 +1,5 @@
-// Which distances the blocks of attention that knows them have in shared memory, and where: plain
-// functions of places, which tests call on the host.
+// Which rows of distances a block of relative attention has in shared memory, and where. These are
+// plain functions, which tests call on the host.
 //
 // Of a segment of n rows, row m = n - 1 - (i - j) of its distances belongs to the query i and the
 // key j. So a block of queries and a tile of keys need consecutive rows, and the next tile of keys
@@ -21,8 +21,8 @@ struct DistanceWindow {
   static constexpr int kKeys = 64;   // of a tile
   static constexpr int kChunk = 64;  // rows
   static constexpr int kChunks = 3;  // in shared memory
-  static constexpr int kColumns =
-      80;                            // rows that a warp reads with a tile, one of which for nothing
+  // Rows that a warp reads with a tile; the last one is unused.
+  static constexpr int kColumns = 80;
   static constexpr int kPitch = 88;  // of scores of distances in shared memory
 
   // The row of a segment's distances that is the first of a chunk, where the block begins with the
@@ -49,7 +49,7 @@ struct DistanceWindow {
 struct DistanceSpan {
   static constexpr int kQueries = 8;
   static constexpr int kKeys = 32;
-  static constexpr int kRows = 40;  // in shared memory, one of which for nothing
+  static constexpr int kRows = 40;  // in shared memory; the last one is unused
 
   // The row of a segment's distances that is the first with a tile of keys from `first_key` on.
   TTSRT_RULE static constexpr int first_row(int length, int first_query, int first_key) {

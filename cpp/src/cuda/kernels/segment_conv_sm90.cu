@@ -2,12 +2,13 @@
 // sides, and zeros where there is no row of the segment.
 //
 // A thread block has 64 output rows for each of its warpgroups, and a tile of outputs. The rows
-// that its taps see are consecutive (segment_taps.h) and lie in shared memory, a chunk of columns
-// at a time; a tap is a shift of what warps load from there as first operands. Rows of other
-// segments are there too: a lane knows which taps are inside for its two rows, and makes the others
-// zeros in registers, so that no item sees another's numbers and a window has no gaps. Weights are
-// the second operand (conv_products.cuh). Every output is one sum over chunks, taps and columns in
-// order, whatever the tiles.
+// that its taps read are consecutive (segment_taps.h) and lie in shared memory, a chunk of columns
+// at a time; warps load their first operand from there, one row further on per tap and dilation.
+// The window also has rows of neighbouring segments: each lane knows which taps of its two rows are
+// inside of their segment, and zeroes the operands of the others in registers, so that no item
+// reads another's numbers and a window has no gaps. Weights are the second operand
+// (conv_products.cuh). Every output is one sum over chunks, taps and columns in order, whatever the
+// tiles.
 #include "cuda/check.h"
 #include "cuda/kernels/conv_epilogue.cuh"
 #include "cuda/kernels/conv_products.cuh"
@@ -91,8 +92,8 @@ class Block {
 
   __device__ __forceinline__ bool has_rows() const { return first_row_ < end_row_; }
 
-  // Before the kernel before has ended: barriers, weights, what each output needs, and which taps
-  // are inside.
+  // May run before the previous kernel has ended: makes barriers, begins to load weights, and loads
+  // the constants of each output and the masks of taps.
   __device__ __forceinline__ void prepare() {
     if (threadIdx.x == 0) weights_.start(kThreads / kWarp);
     load_columns<kOutputs, kThreads>(args_, first_output_, columns_);
@@ -101,7 +102,7 @@ class Block {
     __syncthreads();
   }
 
-  // Chunk after chunk, of which the next one is copied meanwhile.
+  // Multiplies chunk after chunk; the next chunk is copied meanwhile.
   __device__ __forceinline__ void run() {
     const std::int32_t chunks = shape_.chunks();
     load_window(0, 0);
@@ -250,8 +251,8 @@ bool divides(const NarrowConvTile& tile, std::int32_t outputs) {
 
 }  // namespace
 
-// The tile with which the busiest multiprocessor has the least to do: all products of its blocks,
-// and what each block takes besides, counted as so many outputs of a warpgroup.
+// Returns the tile with which the busiest multiprocessor has the least to do: the outputs of its
+// blocks, and a fixed cost per block that is counted as kOverhead outputs of a warpgroup.
 NarrowConvTile segment_conv_tile(const NarrowConvArgs& args, std::int32_t multiprocessors) {
   constexpr std::int64_t kOverhead = 32;
   const ConvWeightShape shape = weight_shape(args);

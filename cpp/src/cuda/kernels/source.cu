@@ -1,9 +1,9 @@
-// What a vocoder with a source has besides convolutions: HarmonicSource at its beginning, ShiftRows
-// between its layers, and FadeIn at its end.
+// The ops of a vocoder with a harmonic source beside convolutions: HarmonicSource at its beginning,
+// ShiftRows between its layers, and FadeIn at its end.
 //
-// The cycles of a pitch are summed in float64 and kept as two floats row by row (rules/cycle.h), so
-// that a warp walks over the rows of a segment, one after the other; the samples of a row need no
-// more than what the row before has left, and a thread has one of them.
+// The cycles of a pitch are summed in float64 and kept as two floats for each row (rules/cycle.h).
+// One warp walks over the rows of a segment in order. The samples of a row need only the sum of the
+// row before, so that each thread computes one sample.
 #include <cmath>
 #include <type_traits>
 
@@ -33,14 +33,15 @@ __device__ float* kept_cycle(const HarmonicSourceArgs& args, std::int32_t row,
   return array.data + ((slot * branches + branch) * array.rows + position) * array.width;
 }
 
-// Where the pitch is in front of a row.
+// The cycles before the first sample of a row.
 __device__ rules::Cycle cycle_before(const HarmonicSourceArgs& args, std::int32_t row) {
   const std::int32_t position = args.rows.position[row];
   const float* kept = position == 0 ? nullptr : kept_cycle(args, row, position - 1);
   return kept == nullptr ? rules::Cycle{} : rules::Cycle{kept[0], kept[1]};
 }
 
-// The rows of a segment that have a pitch: those behind the halo of a window, and of the item.
+// The rows of a segment that have a pitch: those behind the window's halo, without the last
+// `beyond` rows.
 struct PitchRows {
   std::int32_t first, last;
 
@@ -63,8 +64,8 @@ unsigned blocks_for(std::int64_t items) {
 
 // --- kernels ------------------------------------------------------------------------------------
 
-// A warp per row, of which those at the begin of a segment do something. Lanes find the cycles of
-// as many rows; all of them walk, and each keeps what its row leaves.
+// Grid: rows; a block has one warp, and works if its row begins a segment. Each lane computes the
+// cycles of one of 32 rows; then all lanes sum these in order, and each stores the sum of its row.
 __global__ void __launch_bounds__(kWarp)
     cycles_kernel(const __grid_constant__ HarmonicSourceArgs args) {
   wait_for_previous_kernel();

@@ -1,5 +1,5 @@
-// Norms of rows of whole items, with what is done to their outputs: an activation, a scale, what a
-// schedule adds. Statistics and bits are those of norm.cu, so a block has one row here, too.
+// Norms of rows of whole items, and what an ActivateRows behind them does: an activation, a scale
+// and a sum with columns of a schedule. A block has one row, as in norm.cu, and the same bits.
 #include "cuda/check.h"
 #include "cuda/kernels/norm_row.cuh"
 #include "cuda/kernels/row_end.cuh"
