@@ -38,9 +38,9 @@ TTSRT_API MachinePeaks measure_peaks(const std::string& device = "cpu",
 TTSRT_API double measure_read(const std::string& device = "cpu", std::int32_t num_threads = 0,
                               std::int64_t bytes = 0, double seconds = 0.25);
 
-/// Returns the seconds that all threads take to wait for each other once, which they do behind
-/// every part of a step: the best of rounds of 256 barriers in about `seconds`. `device`,
-/// `num_threads`, `seconds` and errors are as in measure_peaks.
+/// Returns the seconds of one barrier of all threads, as there is one after every stage of a step:
+/// the best mean of 256 barriers in about `seconds`. `device`, `num_threads`, `seconds` and errors
+/// are as in measure_peaks.
 TTSRT_API double measure_barrier(const std::string& device = "cpu", std::int32_t num_threads = 0,
                                  double seconds = 0.1);
 

@@ -9,11 +9,12 @@ namespace {
 // A window is as long as the period of Linux's quotas, in which a group of processes runs and is
 // then stopped.
 constexpr double kWindow = 0.1;
-// Smaller losses of the latest member are not worth a change.
+// The team stays as it is if the member that loses most loses a smaller share of its time.
 constexpr double kNotable = 0.2;
-// A smaller team must promise so many times of what is done.
+// A smaller team must promise more than this multiple of the work that is done now.
 constexpr double kMargin = 1.05;
-// A team that runs for such a share of its quota, which is rounded up, is stopped by it.
+// A team that uses at least this share of the quota counts as stopped by it; the quota in cores is
+// rounded up, so the share is below 1.
 constexpr double kQuotaShare = 0.7;
 // Seconds of runs until all members take part again: at first, and at most.
 constexpr double kLeastPatience = 0.5;
@@ -95,8 +96,8 @@ std::int32_t TeamSize::best_size() {
 }
 
 void TeamSize::shrink_to(std::int32_t size) {
-  // Those that should go on but have a number that rests take the cores of those in the reverse
-  // case.
+  // A member from `size` on that lost little exchanges cores with a member below `size` that lost
+  // much, since the members below `size` are those that go on.
   auto late = order_.begin() + size;
   for (auto good = order_.begin(); good != order_.begin() + size; ++good) {
     if (*good < size) continue;

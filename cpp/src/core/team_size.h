@@ -2,15 +2,15 @@
 //
 // A member loses time when it is neither running nor waiting for others: the system runs another
 // process on its core, a hypervisor took the core away, or a quota stops the whole group. The
-// others wait for it at the next barrier. What a team does is the sum of what its members work;
-// what a smaller one promises is
+// others wait for it at the next barrier. The work of a team is the sum of the times that its
+// members work. A smaller team promises
 //
-//     size x (1 - share that its latest member loses),
+//     size x (1 - share of its time that the member loses which loses most),
 //
-// as if all waited for that member. Where a quota stops the team, members also gain the time of
-// those that rest. The size that promises most is taken if it promises more than what is done.
-// Once in a while all take part again; where that was too early, the next attempt comes after twice
-// the time.
+// as if all waited for that member. If a quota stops the team, members also gain the time of those
+// that rest. The size that promises most is taken if it promises more than the work that is done.
+// After some time all members take part again; if the team then shrinks at once, the next attempt
+// comes after twice that time.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +38,8 @@ class TeamSize {
   // for no memory. Whether the size has changed.
   bool add(double seconds, const std::vector<MemberTime>& times);
 
-  // After add() made the team smaller: pairs of members, one that goes on although it lost more and
-  // one that rests. Members that are bound to cores exchange them.
+  // After add() made the team smaller: pairs of a member that goes on although it lost much and one
+  // that rests although it lost little. If they are bound to cores, they exchange these.
   const std::vector<std::pair<std::int32_t, std::int32_t>>& exchanges() const { return exchanges_; }
 
  private:

@@ -14,7 +14,8 @@
 // priority that need sound sooner: with a fifth of a second left before their listeners to those
 // that nobody has heard yet, with half a second to those that have less than that fifth. Who yields
 // stays out of the launch, which then may take until half of the least of what they have left is
-// played. Where the caller makes the sound, a frame counts as heard when it is there.
+// played. Where the caller makes the sound of codes, the listener is taken to begin with the first
+// frame.
 //
 // Drafts of steps get the rows that the steps leave, first those that are likeliest to come true.
 //

@@ -1,4 +1,4 @@
-// Which size a team takes, for times that are made up.
+// Which size a team takes for given times of its members.
 #include "core/team_size.h"
 
 #include <gtest/gtest.h>
@@ -11,8 +11,8 @@ namespace {
 
 constexpr double kRun = 0.01;
 
-// Runs of 10 ms, in which each member that takes part loses its share of them, and waits for such a
-// share of what the latest one loses.
+// Runs of 10 ms. Each member that takes part loses its share of them, and waits for a share of the
+// largest of these losses.
 class Team {
  public:
   explicit Team(std::int32_t members, std::optional<std::int32_t> quota = std::nullopt)
@@ -88,8 +88,8 @@ TEST(TeamSize, TheSecondOfTwoRestsFromHalfOn) {
   EXPECT_EQ(team.size(), 1);
 }
 
-// A quota of half of the cores stops all members alike, in the middle of what they do: half of them
-// then never stop.
+// A quota of half of the cores stops all members alike, at any point of their work; a team of half
+// the size is never stopped.
 TEST(TeamSize, AQuotaLeavesAsManyAsItAllows) {
   Team team(16, 8);
   team.lose(0.5);

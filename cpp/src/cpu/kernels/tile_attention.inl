@@ -1,8 +1,8 @@
 // Attention over tiles of bfloat16 (tile_kernels.h). Tiles 0 to 3 are sums of 2 x 2 blocks, 4 and 5
 // rows, 6 and 7 keys or values.
 //
-// Of rows in two parts, both parts are multiplied by the same keys and values: what is left of a
-// query or of a share is below 2^-17 of it.
+// With two parts, a query or a share is the sum of two bfloat16, which are both multiplied by the
+// same keys or values; the sum is within 2^-17 of the float32.
 
 namespace ttsrt::cpu {
 namespace {
@@ -102,9 +102,9 @@ int32_t tile_gather(const TileCached& args) {
   return finite;
 }
 
-// Where the parts of an attention's scratch begin, for so many positions, a multiple of 32. Rows
-// are an odd number of cache lines apart, so that the rows of a tile lie in different sets of the
-// cache.
+// Where the parts of an attention's scratch begin, for so many positions, a multiple of 32. The
+// stride is an odd multiple of 32 positions, so rows of shares are an odd number of cache lines
+// apart, rows of scores twice that, and the rows of a tile lie in different sets of the cache.
 struct AttendScratch {
   int64_t stride;     // positions from row to row
   uint32_t* queries;  // [parts][32][head_dim / 2]

@@ -36,8 +36,8 @@ struct SelfAttentionRows {
 // The most positions that a sequence has in the cache.
 std::int32_t max_cached_positions(const ops::StateSpec& spec);
 
-// `segments` is used if the op does not use the cache. The first only stores, also the keys and
-// values of launches of single rows.
+// `segments` is used if the op does not use the cache. add_store_rows() adds the stage that stores
+// alone, which then also runs in launches of single rows.
 void add_store_rows(const Site& site, const ops::SelfAttention& op, const SelfAttentionRows& rows,
                     const SegmentBlocks& segments, Stages& stages);
 void add_self_attention(const Site& site, const ops::SelfAttention& op,

@@ -156,7 +156,7 @@ class ProductStage : public Stage {
     division.block = by.block_rows(args.rows, panels(), worker.num_threads);
     const std::int32_t blocks = (args.rows + division.block - 1) / division.block;
     const std::int32_t group = by.panels_in_flight(std::min(args.rows, division.block));
-    // Of tiles, threads begin with whole groups of panels.
+    // With tiles, the share of every thread is whole groups of panels.
     const std::int32_t whole = by.tiles != nullptr ? group : 1;
     division.units = static_cast<std::int32_t>(ops::padded_to(panels(), whole));
     const Range groups = share_of(std::int64_t{blocks} * division.units / whole, worker);
@@ -190,7 +190,7 @@ class ProductStage : public Stage {
                     packing_.forms.many.unpacked_bytes(*plan.weight, plan.max_rows));
   }
 
-  // Rows of a block, and units of it: its panels, and none up to whole groups of them.
+  // Rows of a block, and its units: one for each panel, and empty ones up to whole groups.
   struct Division {
     std::int32_t block = 0;
     std::int32_t units = 0;

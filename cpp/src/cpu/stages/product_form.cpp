@@ -12,8 +12,8 @@ constexpr std::int64_t kLineWords = 16;  // of a cache line
 // for each, and to find the largest and quantize about one.
 constexpr std::int64_t kRoundedAlone = 16 * 1024;
 constexpr std::int64_t kQuantizedAlone = 4 * 1024;
-// Fewer rows of a block of tiles use a panel too seldom. More blocks are worth their reading of all
-// panels where they take a tenth from the thread that has most to do.
+// With fewer rows per block of tiles, a panel is read for too few products. Every further block
+// reads all panels again, which pays off if the thread with most to do then has a tenth less.
 constexpr std::int32_t kLeastTileBlock = 64;
 constexpr std::int64_t kNotable = 10;
 

@@ -20,12 +20,12 @@ struct ProductForm {
   std::int32_t tile_rows() const { return tiles != nullptr ? kTileHeight : kernels->tile_rows; }
   // Most rows of an only block.
   std::int32_t wide_rows() const { return tiles != nullptr ? kTileHeight : kernels->wide_rows; }
-  // Of `rows` rows, how many are multiplied at once, whole blocks: by tiles, so that all threads
-  // have as much to do.
+  // Rows of a block, of which a product of `rows` rows consists; of tiles, so many that threads get
+  // about equal shares.
   std::int32_t block_rows(std::int32_t rows, std::int32_t panels, std::int32_t threads) const;
   std::int32_t panels_in_flight(std::int32_t rows) const;
-  // How many of its `own` units a thread takes at once. Behind many rows of tiles, what is left to
-  // do with the last sums waits for the end of a call.
+  // How many of its `own` units a thread takes at once. With tiles and more than 16 rows it takes
+  // half of them, because the epilogue of the last sums of a call overlaps with no product.
   std::int32_t panels_at_once(std::int32_t rows, std::int64_t own) const;
   // Whether every thread packs so many rows for itself, because that is cheaper than a barrier.
   bool packs_alone(std::int32_t rows) const;

@@ -12,7 +12,7 @@ namespace {
 
 // Keys and values of a head that a thread holds in tiles, which stay in its L2 cache.
 constexpr std::int64_t kMostHeldBytes = std::int64_t{2} << 20;
-constexpr std::int32_t kParts = 2;  // of a query and of a share: as exact as float32, nearly
+constexpr std::int32_t kParts = 2;  // bfloat16 of a query or a share: nearly as exact as float32
 
 std::int64_t padded_positions(std::int64_t positions) {
   return ops::padded_to(positions, kTileInputs);
@@ -30,9 +30,10 @@ bool draws(const ops::Op& op) {
          std::holds_alternative<ops::ShiftBlock>(op);
 }
 
-// A unit is up to kTileQueries queries of a segment that read one head of keys: rows, and of each
-// row the query heads of its group. A thread takes a run of units with as many keys, and copies the
-// keys and values of a head into tiles once for the units of its run that read it.
+// A unit is up to kTileQueries queries of a segment that read one head of keys: the query heads of
+// its group in one row after the other. Threads take consecutive units, with about as many keys for
+// each thread. A thread copies the keys and values of a head into tiles once for all of its units
+// that read it.
 class PrefillAttendStage : public SelfAttentionPart {
  public:
   PrefillAttendStage(const Site& site, const ops::SelfAttention& op, const SelfAttentionRows& rows)

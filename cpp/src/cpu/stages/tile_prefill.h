@@ -6,8 +6,8 @@
 
 namespace ttsrt::cpu {
 
-// Whether the attention of such a Program goes by tiles. One whose rows draw never does: it has few
-// rows of each sequence.
+// Whether this attention of the Program uses tiles. A Program whose rows draw never does, since a
+// launch has few rows of each sequence.
 bool attends_prefill_by_tiles(const Site& site, const ops::Program& program,
                               const ops::SelfAttention& op);
 
