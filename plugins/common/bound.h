@@ -33,7 +33,8 @@ struct LaunchAttributes {
   std::int32_t max_blocks = 0;  // of a segment's block table
   std::int32_t codebooks = 1;   // that a slot keeps: C*S
   std::int32_t code_width = 0;  // ids of a row of codes
-  // Segments of a launch whose ops see whole items, which has arrays of its own; 0: none does.
+  // Most segments of a launch. Above 0, the tables have the arrays of whole items, which ops that
+  // read whole segments need.
   std::int32_t max_segments = 0;
 
   template <class Self, class Visit>

@@ -156,7 +156,8 @@ class Places {
   std::map<std::string, void*> idle_;
 };
 
-// The addresses of bindings, which are asked for once its scratch memory is known.
+// Returns a function that gives the addresses of bindings; it is called once the scratch memory is
+// known.
 PlanRunner::Addresses addresses_of(const std::shared_ptr<Places>& places,
                                    std::vector<Binding> bindings, std::vector<float*> activations) {
   return [places, bindings = std::move(bindings), activations = std::move(activations)] {

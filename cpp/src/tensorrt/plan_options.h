@@ -5,7 +5,7 @@
 
 namespace ttsrt::tensorrt {
 
-// opt_num_tokens where none is said: of encoders and prefill, and of evaluations of a flow.
+// Defaults of opt_num_tokens: of encoders and prefill, and of evaluations of a flow.
 constexpr std::int32_t kUsualRows = 128;
 constexpr std::int32_t kUsualItemRows = 2048;
 

@@ -63,8 +63,8 @@ struct Binding {
   std::int64_t bytes(std::int64_t rows) const;  // with so many rows
 };
 
-// Why a Program can't be networks; empty: it can. It says nothing of types. Of launches of whole
-// items, evaluations of a flow are networks.
+// Returns why a Program can't be a network; empty: it can. Types are not checked. Of Programs of
+// whole items, only evaluations of a flow are networks.
 std::string refusal(const ops::Program& program);
 // Throws ConfigError for weights or a cache of another type than float32 and float16, by name.
 void check_types(const ops::Program& program, const ops::StateSpec& state);

@@ -145,8 +145,8 @@ class OurPlan final : public Plan {
   Logger& logger_;
 };
 
-// TensorRT keeps the first logger that it is given for all of the process, even where whoever gave
-// it is gone. So all drivers of this library give it one, which stays.
+// TensorRT keeps the first logger that the process gives it, even after its owner has destroyed it.
+// So all drivers of this library share one logger, which is never destroyed.
 Logger& lasting_logger() {
   static auto* const logger = new Logger;
   return *logger;
