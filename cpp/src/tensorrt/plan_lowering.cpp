@@ -264,7 +264,7 @@ cuda::Lowered PlanLowering::lower(const ops::Program& program, const ops::Progra
        [runner](const cuda::Bounds& bounds) { return runner->has_run(bounds); }});
   for (std::int32_t part = 1; part < program.num_parts(); ++part) {
     lowered.part_steps.push_back(part);
-    lowered.steps.push_back({message(name, ", which part ", part, " follows"),
+    lowered.steps.push_back({message(name, ", part ", part, ": part 0 runs all of it"),
                              [](const cuda::Bounds&, cudaStream_t) {}});
   }
   lowered.activations = activations.all();
