@@ -183,6 +183,7 @@ void FlowStep::enqueue(const Call& call) const {
   args.slots = at_.slots.view(call, at_.launch);
   args.faults = at_.faults.view(call);
   args.velocity = call.input<const float>("velocity");
+  args.width = at_.slots.dim;
   args.base = array(call, "base", at_.slots.dim);
   args.fixed = array(call, "fixed", at_.slots.dim);
   args.mask = array(call, "mask", 1);

@@ -167,9 +167,9 @@ class Lowering {
   const ops::HalfSnake* snake_behind(ops::BufferId out) const;
   // Makes the half-snake behind an op part of it.
   template <typename Args>
-  bool take_snake(ops::BufferId out, bool accumulates, Args& args) {
+  bool take_snake(ops::BufferId x, ops::BufferId out, bool accumulates, Args& args) {
     const ops::HalfSnake* snake = snake_behind(out);
-    if (snake == nullptr) return false;
+    if (snake == nullptr || snake->out == x) return false;  // other blocks still read x
     const std::size_t next = op_ + 1;
     const Readers later = readers_of(out, next);
     const bool is_kept = snake->out != out && (later.wide || later.narrow);

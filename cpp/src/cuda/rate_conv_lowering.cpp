@@ -104,7 +104,7 @@ bool Lowering::lower_narrow_conv(const ops::TimeConv& op) {
   args.out = buffer(op.out);
   args.past = past(op.past);
   args.x = conv_inputs(op);
-  const char* end = take_snake(op.out, op.accumulate, args) ? ", snake" : "";
+  const char* end = take_snake(op.x, op.out, op.accumulate, args) ? ", snake" : "";
   void (*convolve)(const NarrowConvArgs&, cudaStream_t) = narrow_conv;
   if (!is_causal) convolve = segment_conv;
   add_rows(label_of_conv(op, args.width, args.rate) + end, args, convolve);

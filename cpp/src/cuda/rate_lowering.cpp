@@ -124,7 +124,7 @@ void Lowering::lower(const ops::Upsample& op) {
   args.width = static_cast<std::int32_t>(width_of(op.out));
   args.rate = rate_of(op.x);
   args.factor = op.factor;
-  const char* label = take_snake(op.out, false, args) ? "upsample, snake" : "upsample";
+  const char* label = take_snake(op.x, op.out, false, args) ? "upsample, snake" : "upsample";
   add_rows(label, args, upsample);
 }
 

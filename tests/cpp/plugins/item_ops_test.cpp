@@ -105,6 +105,7 @@ TEST(PluginItems, FlowStep) {
   EXPECT_EQ(args.faults.words, called.at<std::uint32_t>("faults"));
   EXPECT_EQ(args.faults.not_finite, 10U);
   EXPECT_EQ(args.velocity, called.at<float>("velocity"));
+  EXPECT_EQ(args.width, 6);
   EXPECT_EQ(args.base.data, called.at<float>("base"));
   EXPECT_EQ(args.base.rows, 20);
   EXPECT_EQ(args.base.width, 6);

@@ -64,7 +64,7 @@ TEST_F(PlanFolder, RefusesWhatItDoesNotWrite) {
     EXPECT_TRUE(throws_naming<FormatError>(part, [&] { read_plans(engine()); })) << key;
   };
   refuses("format", "ttsrt.engine", ".format: expected \"ttsrt.tensorrt\"");
-  refuses("format_version", 2, ".format_version: expected 1, got 2; build the plans again");
+  refuses("format_version", 1, ".format_version: expected 2, got 1; build the plans again");
   refuses("plans", "none", ".plans: expected a list");
   Json plan = Json::parse(to_json(sample()))["plans"][0];
   plan["file"] = "../../weights.safetensors";
@@ -76,8 +76,8 @@ TEST_F(PlanFolder, RefusesWhatItDoesNotWrite) {
 
 TEST_F(PlanFolder, ReadsAPlanOfTheSizeThatIsSaid) {
   write(to_json(sample()));
-  ttsrt::test::write_file(engine() + "/tensorrt/plans/decode.0.plan", "abc");
-  ttsrt::test::write_file(engine() + "/tensorrt/plans/decode.0.taps.plan", "abc");
+  ttsrt::test::write_file(engine() + "/tensorrt/plans/decode.plan", "abc");
+  ttsrt::test::write_file(engine() + "/tensorrt/plans/decode.taps.plan", "abc");
   EXPECT_EQ(read_plan(engine(), sample().plans[0]).size(), 3U);
   EXPECT_TRUE(throws_naming<FormatError>("expected 4 bytes",
                                          [&] { read_plan(engine(), sample().plans[1]); }));
