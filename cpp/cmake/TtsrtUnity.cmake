@@ -5,8 +5,9 @@
 set(ttsrt_unity_size 8) # files in a group
 
 # ttsrt_declared_names(source out): a list of "kind name = what it is", from the lines that begin a declaration at namespace scope. Two
-# files clash in a name that is not the same in both: equal using-declarations, and functions whose first parameters differ, are no clash.
+# files clash in a name that is not the same in both; equal using-declarations are no clash. An edited file is read again by the next build.
 function(ttsrt_declared_names source out)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${source}")
     file(READ "${source}" text)
     string(REGEX REPLACE "[][;\\]" " " text "${text}") # what has a meaning in lists
     string(REGEX MATCHALL "\n[A-Za-z][^\n]*" lines "${text}")
@@ -28,11 +29,8 @@ function(ttsrt_declared_names source out)
             list(APPEND names "name ${CMAKE_MATCH_1} = ${line}")
         elseif(line MATCHES "^(struct|class|enum class|enum|union) ([A-Za-z_0-9]+)")
             list(APPEND names "name ${CMAKE_MATCH_2} = ${source}")
-        elseif(line MATCHES "^([^(={]*[ *&>])?([A-Za-z_0-9]+)\\(([^=,)]*)")
-            set(name "${CMAKE_MATCH_2}")
-            string(REGEX REPLACE "[A-Za-z_0-9]+ *$" "" first "${CMAKE_MATCH_3}") # its type
-            list(APPEND names "name ${name} = function")
-            list(APPEND names "call ${name}(${first} = ${source}")
+        elseif(line MATCHES "^([^(={]*[ *&>])?([A-Za-z_0-9]+)\\(")
+            list(APPEND names "name ${CMAKE_MATCH_2} = ${source}")
         elseif(line MATCHES "^[^(={]*[ *&>]([A-Za-z_0-9]+) *([={/]|$)")
             list(APPEND names "name ${CMAKE_MATCH_1} = ${source}")
         endif()
