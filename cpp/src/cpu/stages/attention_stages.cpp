@@ -213,9 +213,8 @@ void add_store_rows(const Site& site, const ops::SelfAttention& op, const SelfAt
 }
 
 std::int32_t max_cached_positions(const ops::StateSpec& spec) {
-  const std::int64_t cached = std::int64_t{spec.num_blocks} * ops::kBlockSize;
-  return static_cast<std::int32_t>(
-      spec.max_positions > 0 ? std::min<std::int64_t>(cached, spec.max_positions) : cached);
+  if (spec.max_positions > 0) return spec.max_positions;
+  return static_cast<std::int32_t>(std::int64_t{spec.num_blocks} * ops::kBlockSize);
 }
 
 void add_self_attention(const Site& site, const ops::SelfAttention& op,

@@ -33,7 +33,8 @@ struct SelfAttentionRows {
   Rows scores;
 };
 
-// The most positions that a sequence has in the cache.
+// The most positions that a sequence has in the cache. Where the state limits them, the number of
+// blocks does not matter, so that scratch is planned before the pool is.
 std::int32_t max_cached_positions(const ops::StateSpec& spec);
 
 // `segments` is used if the op does not use the cache. add_store_rows() adds the stage that stores
