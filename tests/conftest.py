@@ -7,10 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 import ttsrt_rt as rt
 from tests.devices import NATIVE
+
+# Other processes may take the cores while inputs are drawn, or while a test runs.
+settings.register_profile("shared", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("shared")
 
 DATA = Path(__file__).resolve().parent / "data" / "magpie"
 
