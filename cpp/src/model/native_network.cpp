@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "core/check.h"
+#include "model/run_limits.h"
 #include "ops/uses.h"
 
 namespace ttsrt::model {
@@ -30,13 +31,6 @@ bool reads_schedule(const ops::Program& program) {
 }
 
 }  // namespace
-
-void check_device(const ops::StateSpec& state, const std::string& device) {
-  TTSRT_CHECK(ConfigError, state.schedule_rows == 0 || device.rfind("tensorrt", 0) != 0,
-              "device: expected \"cpu\" or \"cuda\", as what makes sound of speech tokens has no "
-              "plugins for TensorRT, got \"",
-              device, "\"");
-}
 
 NativeNetwork::NativeNetwork(const EngineData& engine, std::unique_ptr<ops::Backend> backend,
                              const NetworkOptions& options)

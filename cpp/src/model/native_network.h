@@ -19,9 +19,6 @@ struct NetworkOptions {
   bool trace = false;
 };
 
-// Throws ConfigError for a device of TensorRT where slots keep schedules, as its plugins know none.
-void check_device(const ops::StateSpec& state, const std::string& device);
-
 class NativeNetwork final : public Network {
  public:
   // Reads the weights and compiles every Program the model has. Throws as fitted_state, and

@@ -84,4 +84,11 @@ DType cache_dtype_of(const std::string& name, DType engine) {
               in_quotes(name)));
 }
 
+void check_device(const ops::StateSpec& state, const std::string& device) {
+  TTSRT_CHECK(ConfigError, state.schedule_rows == 0 || device.rfind("tensorrt", 0) != 0,
+              "device: expected \"cpu\" or \"cuda\", as what makes sound of speech tokens has no "
+              "plugins for TensorRT, got \"",
+              device, "\"");
+}
+
 }  // namespace ttsrt::model

@@ -3,7 +3,6 @@
 #include "core/sha256.h"
 #include "cuda/devices.h"
 #include "model/engine_data.h"
-#include "model/native_network.h"
 #include "model/run_limits.h"
 #include "tensorrt/build_plans.h"
 #include "tensorrt/plan_options.h"
